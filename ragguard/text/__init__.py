@@ -1,0 +1,1 @@
+"""Plain-text helpers that every pillar may use: words and sentences, with offsets."""
