@@ -74,7 +74,6 @@ class Reason(StrEnum):
     INJECTED_PASSAGE = "injected_passage"
     NOVEL_QUESTION = "novel_question"
     UNSEEN_GROUP = "unseen_group"
-    EMPTY_QUESTION = "empty_question"
     EMPTY_ANSWER = "empty_answer"
     MODEL_ABSTAINED = "model_abstained"
     GUARD_ERROR = "guard_error"
@@ -97,7 +96,6 @@ _SENTENCES: Mapping[Reason, str] = {
     Reason.INJECTED_PASSAGE: "A passage carries instructions addressed to the model.",
     Reason.NOVEL_QUESTION: "The question is unlike those the guard was calibrated on.",
     Reason.UNSEEN_GROUP: "The question belongs to a group that no threshold was calibrated for.",
-    Reason.EMPTY_QUESTION: "The question holds no text.",
     Reason.EMPTY_ANSWER: "The generator returned no text.",
     Reason.MODEL_ABSTAINED: "The model itself said that it does not know.",
     Reason.GUARD_ERROR: "A guard failed, and its failure policy decided.",
@@ -223,6 +221,7 @@ class Certificate(_Frozen):
         status: "valid"; "degraded" (served under a declared tolerance); "void"
             (see `voided_by`); "none" (uncalibrated).
         statement: the promise as one sentence.
+        covers: guards inside the calibrated map; these may drop passages before the cut.
         voided_by: the guard or the condition that voided it.
         notes: conditions that hold, e.g. "group merged into rest".
     """
@@ -237,6 +236,7 @@ class Certificate(_Frozen):
     n: int | None = None
     group: str | None = None
     expires: str | None = None
+    covers: tuple[str, ...] = ()
     voided_by: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -253,7 +253,7 @@ class Verdict(_Frozen):
         threshold: what it was compared with, or None.
         uncalibrated: True when `threshold` comes from no calibration artifact.
         evidence: what the judgement rests on.
-        revised: the turn to go on with, when `action` is revise.
+        revised: the turn to go on with; also what is left of it after abstain or refuse.
         dropped: ids of passages the revision removed.
         certificate: a promise this guard attaches to the turn.
         error: set when the guard failed and its policy decided.
@@ -282,8 +282,10 @@ class Verdict(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Verdict:
-        if (self.action is Action.REVISE) != (self.revised is not None):
-            raise ValueError("a verdict carries `revised` exactly when its action is revise")
+        if self.action is Action.REVISE and self.revised is None:
+            raise ValueError("a verdict whose action is revise carries `revised`")
+        if self.action is Action.PASS and self.revised is not None:
+            raise ValueError("a verdict that passes carries no `revised`")
         return self
 
 

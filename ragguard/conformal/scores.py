@@ -1,0 +1,107 @@
+"""Nonconformity: how strange a passage is as an answer to a question, larger is stranger.
+
+Every score here is a function of one question's similarities alone and never
+decreases down the ranking, so keeping `score <= threshold` keeps a prefix of it.
+`cosine` is CONFLARE's; the query-relative ones (gap, ratio, softmax, rank) reach
+the same coverage with fewer passages, but always keep the best passage, so "no
+evidence" must come from the novelty test instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from ragguard.errors import InvalidValueError, UnknownNameError
+
+Array: TypeAlias = NDArray[np.float64]
+
+DEFAULT_TEMPERATURE = 0.03
+
+
+@dataclass(frozen=True)
+class Score:
+    """A named nonconformity score with its parameters.
+
+    Attributes:
+        name: as on the command line.
+        function: similarities (m,), descending -> nonconformities (m,), non-decreasing.
+        relative: True when the best passage scores the same whatever its similarity.
+        parameters: numbers that change the score; part of the artifact.
+    """
+
+    name: str
+    function: Callable[[Array], Array]
+    relative: bool
+    parameters: Mapping[str, float] = field(default_factory=dict)
+
+    def __call__(self, similarities: Array) -> Array:
+        """Return one nonconformity a passage; an empty list gives an empty array."""
+        return self.function(similarities) if len(similarities) else np.empty(0)
+
+
+def make_score(name: str, *, temperature: float | None = None) -> Score:
+    """Return the score of that name.
+
+    Args:
+        name: softmax, cosine, gap, ratio, rank or external.
+        temperature: of softmax, > 0, in units of similarity; others ignore it.
+
+    Raises:
+        UnknownNameError: no such score.
+        InvalidValueError: the temperature is not a positive number.
+    """
+    if name == "softmax":
+        return softmax(DEFAULT_TEMPERATURE if temperature is None else temperature)
+    if name not in _FIXED:
+        raise UnknownNameError(f"no nonconformity score named {name!r}", hint=f"one of {', '.join(SCORES)}")
+    return _FIXED[name]
+
+
+def softmax(temperature: float) -> Score:
+    """-log of the softmax of the similarities: the surprisal of the passage among those retrieved."""
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise InvalidValueError(f"temperature must be a positive number, got {temperature!r}", hint="e.g. 0.03")
+
+    def surprisal(similarities: Array) -> Array:
+        scaled = similarities / temperature
+        return np.asarray(logsumexp(scaled) - scaled, dtype=np.float64)
+
+    return Score("softmax", surprisal, relative=True, parameters={"temperature": float(temperature)})
+
+
+def _cosine(similarities: Array) -> Array:
+    return np.subtract(1.0, similarities)
+
+
+def _gap(similarities: Array) -> Array:
+    return np.subtract(similarities[0], similarities)
+
+
+def _ratio(similarities: Array) -> Array:
+    # Dividing by |best| keeps the order where the best similarity is negative;
+    # for a positive best it is 1 - similarity / best.
+    return _gap(similarities) / max(abs(float(similarities[0])), 1e-12)
+
+
+def _rank(similarities: Array) -> Array:
+    return np.arange(1, len(similarities) + 1, dtype=np.float64)
+
+
+def _external(similarities: Array) -> Array:
+    return -similarities
+
+
+_FIXED: Mapping[str, Score] = {
+    "cosine": Score("cosine", _cosine, relative=False),
+    "gap": Score("gap", _gap, relative=True),
+    "ratio": Score("ratio", _ratio, relative=True),
+    "rank": Score("rank", _rank, relative=True),
+    "external": Score("external", _external, relative=False),
+}
+SCORES: tuple[str, ...] = ("softmax", *_FIXED)

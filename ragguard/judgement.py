@@ -1,0 +1,130 @@
+"""What the loop knows of a turn so far: which verdicts apply, and which promises they void."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ragguard.errors import DeadlineExceededError, RagGuardError
+from ragguard.types import (
+    Action,
+    Certificate,
+    ErrorInfo,
+    Mode,
+    OnError,
+    Reason,
+    Report,
+    Stage,
+    Turn,
+    Verdict,
+)
+
+_ACTION_ON_ERROR = {OnError.REFUSE: Action.REFUSE, OnError.ABSTAIN: Action.ABSTAIN, OnError.PASS: Action.PASS}
+_DEFAULT_MESSAGES = {
+    Action.ABSTAIN: "I don't know: {sentence}",
+    Action.REFUSE: "I can't show an answer to this: {sentence}",
+}
+
+
+def failure(policy: OnError, guard: str, stage: Stage, error: Exception) -> Verdict:
+    """Return the verdict that a guard's failure becomes under its policy.
+
+    Only the error's type and code are kept: its message may hold the user's text.
+    """
+    late = isinstance(error, DeadlineExceededError | TimeoutError)
+    code = error.code if isinstance(error, RagGuardError) else "unexpected"
+    return Verdict(
+        guard=guard,
+        stage=stage,
+        action=_ACTION_ON_ERROR[policy],
+        reason=Reason.DEADLINE if late else Reason.GUARD_ERROR,
+        error=ErrorInfo(type=type(error).__name__, code=code),
+        degraded=policy is OnError.PASS,
+    )
+
+
+class Judgement:
+    """The turn as revised so far, the verdicts, and the certificates that still hold."""
+
+    def __init__(self, turn: Turn, messages: Mapping[str, str]) -> None:
+        self.turn = turn
+        self.seconds: dict[str, float] = {}
+        self._messages = messages
+        self._verdicts: list[Verdict] = []
+        self._certificates: dict[str, Certificate] = {}
+        self._droppers: list[str] = []
+        self._deciding: Verdict | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True once an enforced verdict abstained or refused."""
+        return self._deciding is not None and self._deciding.action.ends_turn
+
+    def rewrite(self, text: str) -> None:
+        """Go on with a standalone form of the question; an empty rewrite keeps the original."""
+        if text.strip():
+            self.turn = self.turn.replace(standalone=text)
+
+    def apply(self, verdict: Verdict) -> None:
+        """Record a verdict and, unless it ran in shadow, let it act."""
+        self._verdicts.append(verdict)
+        name = verdict.guard
+        self.seconds[name] = self.seconds.get(name, 0.0) + verdict.seconds
+        if verdict.mode is Mode.SHADOW:
+            return
+        if verdict.revised is not None:
+            self._revise(verdict, verdict.revised)
+        if verdict.certificate is not None:
+            self._certify(verdict.certificate)
+        if verdict.action is not Action.PASS and (self._deciding is None or verdict.action.ends_turn):
+            self._deciding = verdict
+
+    def report(self) -> Report:
+        """Return the finished report."""
+        action = self._deciding.action if self._deciding else Action.PASS
+        reason = self._deciding.reason if self._deciding else Reason.OK
+        return Report(
+            turn=self.turn,
+            action=action,
+            reason=reason,
+            text=self._text(action, reason),
+            verdicts=tuple(self._verdicts),
+            certificates=tuple(self._certificates.values()),
+            degraded=any(v.degraded for v in self._verdicts),
+            request=self._request(),
+            seconds=self.seconds,
+        )
+
+    def _revise(self, verdict: Verdict, revised: Turn) -> None:
+        before = {p.id for p in self.turn.passages or ()}
+        if before - {p.id for p in revised.passages or ()} and verdict.certificate is None:
+            self._droppers.append(verdict.guard)
+            self._void("retrieval", verdict.guard)
+        if revised.answer != self.turn.answer:
+            self._void("release", verdict.guard)
+        self.turn = revised
+
+    def _certify(self, certificate: Certificate) -> None:
+        """Attach a promise, void at once if a guard outside its map removed passages before it."""
+        self._certificates[certificate.scope] = certificate
+        outside = [name for name in self._droppers if name not in certificate.covers]
+        if outside and certificate.scope == "retrieval":
+            self._void("retrieval", outside[0])
+
+    def _void(self, scope: str, guard: str) -> None:
+        held = self._certificates.get(scope)
+        if held is not None and held.status != "void" and held.status != "none":
+            self._certificates[scope] = held.model_copy(update={"status": "void", "voided_by": guard})
+
+    def _text(self, action: Action, reason: Reason) -> str | None:
+        if not action.ends_turn:
+            return self.turn.answer
+        for key in (reason.value, action.value):
+            if key in self._messages:
+                return self._messages[key]
+        return _DEFAULT_MESSAGES[action].format(sentence=reason.sentence)
+
+    def _request(self) -> Mapping[str, object] | None:
+        """What the caller may do next, where the deciding verdict names something to do."""
+        if self._deciding is None or "do" not in self._deciding.details:
+            return None
+        return {key: self._deciding.details[key] for key in ("do", "claims") if key in self._deciding.details}

@@ -1,0 +1,247 @@
+"""The loop: guards over one turn, with a failure policy, a deadline and observers.
+
+The order of a turn is written once, as a generator that asks for one call after
+another (`_Flow`); a synchronous and an asynchronous driver make the calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ragguard import protocols
+from ragguard.errors import DeadlineExceededError, InvalidValueError
+from ragguard.judgement import Judgement, failure
+from ragguard.types import Message, Mode, OnError, Report, Stage, Turn, Verdict
+from ragguard.worker import deadline, remaining, run_on_worker, submit
+
+
+@dataclass(frozen=True)
+class Step:
+    """A guard in a pipeline: how much it may do, and what its failure becomes."""
+
+    guard: protocols.TurnGuard
+    mode: Mode = Mode.ENFORCE
+    on_error: OnError = OnError.REFUSE
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `Pipeline.answer` needs beside the guards: the user's own callables."""
+
+    retriever: protocols.Retriever | None = None
+    generator: protocols.Generator | None = None
+    rewriter: protocols.Rewriter | None = None
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """Please let this guard judge the turn."""
+
+    step: Step
+    turn: Turn
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Please call this part of the user's and return what it returns."""
+
+    part: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+
+
+_Flow: TypeAlias = Generator["_Ask | _Call", Any, Report]
+
+
+class Pipeline:
+    """Guards over one turn, in the order given.
+
+    Args:
+        guards: guards, or `Step`s where one needs its own mode or failure policy.
+        deadline: seconds for a whole turn, retrieval and generation included; a
+            guard that has no time left is decided by its failure policy.
+        observers: told of every verdict and report; they can change none.
+        messages: what to show instead of an answer, by action or reason name.
+
+    Attributes:
+        late_results: results that came after the deadline and were discarded.
+        observer_failures: exceptions raised by observers and swallowed.
+    """
+
+    def __init__(
+        self,
+        guards: Iterable[protocols.TurnGuard | Step],
+        *,
+        deadline: float | None = None,
+        observers: Sequence[protocols.Observer] = (),
+        messages: Mapping[str, str] | None = None,
+    ) -> None:
+        if deadline is not None and not deadline > 0:
+            raise InvalidValueError(f"deadline must be more than 0 seconds, got {deadline}")
+        self.steps = tuple(g if isinstance(g, Step) else Step(g) for g in guards)
+        names = [step.guard.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise InvalidValueError(f"guard names must differ, got {names}", hint="pass name=... to one of them")
+        self.deadline = deadline
+        self.observers = tuple(observers)
+        self.messages = dict(messages or {})
+        self.late_results = 0
+        self.observer_failures = 0
+
+    def check(self, turn: Turn) -> Report:
+        """Judge a turn as far as it goes: its question, its passages, its answer.
+
+        Raises:
+            InvalidValueError: the question is empty.
+        """
+        return self.run(turn, Parts())
+
+    async def acheck(self, turn: Turn) -> Report:
+        """`check`, without blocking the event loop."""
+        return await self.arun(turn, Parts())
+
+    def run(self, turn: Turn, parts: Parts) -> Report:
+        """Take a turn through the whole loop, calling `parts` for what it still lacks.
+
+        What a retriever, rewriter or generator raises is passed on: it is not ours to judge.
+        """
+        with deadline(self.deadline):
+            flow, reply = self._flow(turn, parts), None
+            while True:
+                try:
+                    wanted = flow.send(reply)
+                except StopIteration as done:
+                    return self._observed(done.value)
+                reply = self._ask(wanted) if isinstance(wanted, _Ask) else wanted.function(*wanted.args)
+
+    async def arun(self, turn: Turn, parts: Parts) -> Report:
+        """`run`, without blocking the event loop; parts that are coroutine functions are awaited."""
+        with deadline(self.deadline):
+            flow, reply = self._flow(turn, parts), None
+            while True:
+                try:
+                    wanted = flow.send(reply)
+                except StopIteration as done:
+                    return self._observed(done.value)
+                reply = await (self._aask(wanted) if isinstance(wanted, _Ask) else _acall(wanted))
+
+    def _flow(self, turn: Turn, parts: Parts) -> _Flow:
+        if not turn.question.strip() or not turn.query.strip():
+            raise InvalidValueError("the question is empty", hint="pass a question with at least one word")
+        state = Judgement(turn, self.messages)
+        if turn.history and turn.standalone is None and parts.rewriter is not None:
+            text = yield from _timed(state, _Call("rewrite", parts.rewriter, (turn.question, turn.history)))
+            state.rewrite(text)
+        yield from self._stage(state, Stage.QUESTION)
+        if not state.ended and state.turn.passages is None and parts.retriever is not None:
+            found = yield from _timed(state, _Call("retrieve", parts.retriever, (state.turn.query,)))
+            state.turn = state.turn.replace(passages=tuple(found))
+        if state.turn.passages is not None:
+            yield from self._stage(state, Stage.PASSAGES)
+        if not state.ended and state.turn.answer is None and parts.generator is not None:
+            args = (state.turn.query, state.turn.passages or ())
+            answer = yield from _timed(state, _Call("generate", parts.generator, args))
+            state.turn = state.turn.replace(answer=answer)
+        if state.turn.answer is not None:
+            yield from self._stage(state, Stage.ANSWER)
+        return state.report()
+
+    def _stage(self, state: Judgement, stage: Stage) -> Generator[_Ask, Verdict, None]:
+        for step in self.steps:
+            if state.ended:
+                return
+            if step.mode is Mode.OFF or stage not in step.guard.stages:
+                continue
+            verdict = yield _Ask(step, state.turn, stage)
+            self._tell("on_verdict", state.turn, verdict)
+            state.apply(verdict)
+
+    def _ask(self, wanted: _Ask) -> Verdict:
+        guard, began = wanted.step.guard, time.perf_counter()
+        left = remaining()
+        try:
+            if left is None:
+                verdict = guard.check(wanted.turn, wanted.stage)
+            else:
+                verdict = self._in_time(left, lambda: guard.check(wanted.turn, wanted.stage))
+        except Exception as error:
+            verdict = failure(wanted.step.on_error, guard.name, wanted.stage, error)
+        return _stamped(verdict, wanted.step, began)
+
+    def _in_time(self, left: float, check: Callable[[], Verdict]) -> Verdict:
+        if left <= 0:
+            raise DeadlineExceededError("the turn's deadline passed before the guard ran")
+        future = submit(check)
+        try:
+            return future.result(timeout=left)
+        except FutureTimeoutError as error:
+            if not future.cancel():
+                future.add_done_callback(lambda _: self._count_late())
+            raise DeadlineExceededError("the turn's deadline passed while the guard ran") from error
+
+    async def _aask(self, wanted: _Ask) -> Verdict:
+        guard, began = wanted.step.guard, time.perf_counter()
+        left = remaining()
+        try:
+            verdict = await self._in_time_async(left, guard.acheck(wanted.turn, wanted.stage))
+        except Exception as error:
+            verdict = failure(wanted.step.on_error, guard.name, wanted.stage, error)
+        return _stamped(verdict, wanted.step, began)
+
+    async def _in_time_async(self, left: float | None, check: Awaitable[Verdict]) -> Verdict:
+        if left is None:
+            return await check
+        task = asyncio.ensure_future(check)
+        done, _ = await asyncio.wait({task}, timeout=max(left, 0))
+        if done:
+            return task.result()
+        task.add_done_callback(self._discard)
+        raise DeadlineExceededError("the turn's deadline passed while the guard ran")
+
+    def _discard(self, task: asyncio.Future[Verdict]) -> None:
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not log user text
+            self._count_late()
+
+    def _count_late(self) -> None:
+        self.late_results += 1
+
+    def _observed(self, report: Report) -> Report:
+        self._tell("on_report", report)
+        return report
+
+    def _tell(self, method: str, *args: Any) -> None:
+        for observer in self.observers:
+            try:
+                getattr(observer, method)(*args)
+            except Exception:  # an observer never breaks a turn
+                self.observer_failures += 1
+
+
+def _timed(state: Judgement, call: _Call) -> Generator[_Call, Any, Any]:
+    began = time.perf_counter()
+    reply = yield call
+    state.seconds[call.part] = time.perf_counter() - began
+    return reply
+
+
+async def _acall(wanted: _Call) -> Any:
+    native = getattr(wanted.function, "acall", wanted.function)
+    if asyncio.iscoroutinefunction(native):
+        return await native(*wanted.args)
+    return await run_on_worker(wanted.function, *wanted.args)
+
+
+def _stamped(verdict: Verdict, step: Step, began: float) -> Verdict:
+    return verdict.model_copy(update={"mode": step.mode, "seconds": time.perf_counter() - began})
+
+
+def as_messages(history: Iterable[Message | tuple[str, str]]) -> tuple[Message, ...]:
+    """Return the history as `Message`s; (role, text) pairs are accepted."""
+    return tuple(m if isinstance(m, Message) else Message(role=m[0], text=m[1]) for m in history)  # type: ignore[arg-type]
