@@ -1,0 +1,1 @@
+"""Embedders, cross-encoders and the back ends they run on."""
