@@ -87,7 +87,9 @@ class Pipeline:
         self.steps = tuple(g if isinstance(g, Step) else Step(g) for g in guards)
         names = [step.guard.name for step in self.steps]
         if len(set(names)) < len(names):
-            raise InvalidValueError(f"guard names must differ, got {names}", hint="pass name=... to one of them")
+            raise InvalidValueError(
+                f"guard names must differ, got {names}", hint="pass name=... to one of them"
+            )
         self.deadline = deadline
         self.observers = tuple(observers)
         self.messages = dict(messages or {})

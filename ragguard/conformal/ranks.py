@@ -19,7 +19,7 @@ from ragguard.errors import InvalidValueError, TooFewQuestionsError
 _SLACK = 1e-9
 
 
-def check_level(name: str, value: float) -> float:
+def check_level(name: str, value: object) -> float:
     """Return the value if it lies strictly between 0 and 1.
 
     Raises:

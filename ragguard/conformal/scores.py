@@ -66,7 +66,9 @@ def make_score(name: str, *, temperature: float | None = None) -> Score:
 def softmax(temperature: float) -> Score:
     """-log of the softmax of the similarities: the surprisal of the passage among those retrieved."""
     if not (np.isfinite(temperature) and temperature > 0):
-        raise InvalidValueError(f"temperature must be a positive number, got {temperature!r}", hint="e.g. 0.03")
+        raise InvalidValueError(
+            f"temperature must be a positive number, got {temperature!r}", hint="e.g. 0.03"
+        )
 
     def surprisal(similarities: Array) -> Array:
         scaled = similarities / temperature
@@ -76,11 +78,11 @@ def softmax(temperature: float) -> Score:
 
 
 def _cosine(similarities: Array) -> Array:
-    return np.subtract(1.0, similarities)
+    return np.asarray(1.0 - similarities)
 
 
 def _gap(similarities: Array) -> Array:
-    return np.subtract(similarities[0], similarities)
+    return np.asarray(similarities[0] - similarities)
 
 
 def _ratio(similarities: Array) -> Array:

@@ -98,7 +98,9 @@ def fit_ratio(calibration: Array, traffic: Array, *, ridge: float = 1.0, steps: 
         InvalidValueError: a side is empty, shapes differ, or ridge is not positive.
     """
     if not (len(calibration) and len(traffic)) or calibration.shape[1] != traffic.shape[1]:
-        raise InvalidValueError(f"need vectors of one width, got shapes {calibration.shape} and {traffic.shape}")
+        raise InvalidValueError(
+            f"need vectors of one width, got shapes {calibration.shape} and {traffic.shape}"
+        )
     if not ridge > 0:
         raise InvalidValueError(f"ridge must be positive, got {ridge}")
     x = np.vstack([calibration, traffic]).astype(np.float64)

@@ -1,0 +1,111 @@
+"""Repeated random splits: what the law says, and what each score costs at equal coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.conformal.observations import Observation, Target, target_score
+from ragguard.conformal.ranks import conformal_rank
+from ragguard.conformal.scores import Array, Score
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """Coverage and cost over repeated splits of one question set.
+
+    Attributes:
+        coverage: (r,), share of the held-out questions whose target was met, per split.
+        passages: (r,), mean passages kept on the held-out questions; +inf where no
+            threshold existed.
+        unattainable: share of splits without a finite threshold.
+        expected: k/(n + 1), the mean coverage that the law promises for continuous scores.
+        rank: the order statistic used.
+    """
+
+    coverage: Array
+    passages: Array
+    unattainable: float
+    expected: float
+    rank: int
+
+    def summary(self) -> dict[str, Any]:
+        """Return means, their standard errors and the promise, JSON-ready."""
+        finite = np.isfinite(self.passages)
+        return {
+            "coverage": float(self.coverage.mean()),
+            "standard_error": float(self.coverage.std(ddof=1) / np.sqrt(len(self.coverage))),
+            "sd": float(self.coverage.std(ddof=1)),
+            "expected": self.expected,
+            "mean_passages": float(self.passages[finite].mean()) if finite.any() else None,
+            "unattainable": self.unattainable,
+            "splits": len(self.coverage),
+        }
+
+
+def random_splits(
+    observations: Sequence[Observation],
+    score: Score,
+    *,
+    n: int,
+    alpha: float,
+    splits: int,
+    rng: np.random.Generator,
+    target: Target = "any",
+    delta: float | None = None,
+    cap: int | None = None,
+) -> SplitResult:
+    """Calibrate on n random questions and test on the others, `splits` times.
+
+    The scores do not depend on the split and are computed once. An infinite
+    threshold counts as keeping everything that was returned.
+    """
+    answerable = [o for o in observations if o.answerable]
+    needed = np.array([target_score(o.relevant_scores(score, cap=cap), target) for o in answerable])
+    kept = _KeptCounts(answerable, score, needed, cap)
+    rank = conformal_rank(n, alpha, delta)
+    parts = [
+        _some_splits(needed, kept, n, rank, rng, min(_CHUNK, splits - done)) for done in range(0, splits, _CHUNK)
+    ]
+    coverage, passages = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return SplitResult(coverage, passages, float(np.mean(np.isinf(passages))), rank / (n + 1), rank)
+
+
+_CHUNK = 500
+
+
+def _some_splits(
+    needed: Array, kept: _KeptCounts, n: int, rank: int, rng: np.random.Generator, splits: int
+) -> tuple[Array, Array]:
+    total = len(needed)
+    chosen = rng.random((splits, total)).argpartition(n, axis=1)[:, :n]
+    scores = needed[chosen]
+    thresholds = np.partition(scores, rank - 1, axis=1)[:, rank - 1]
+    finite = np.sort(needed[np.isfinite(needed)])
+    met = np.searchsorted(finite, thresholds, side="right")
+    own = ((scores <= thresholds[:, None]) & np.isfinite(scores)).sum(axis=1)
+    return (met - own) / (total - n), kept.mean_without(chosen, thresholds)
+
+
+class _KeptCounts:
+    """How many passages each question keeps at each of the thresholds that can occur."""
+
+    def __init__(self, observations: Sequence[Observation], score: Score, needed: Array, cap: int | None) -> None:
+        self._thresholds = np.unique(needed[np.isfinite(needed)])
+        rows = [o.nonconformity(score)[:cap] for o in observations]
+        self._counts = np.array(
+            [np.searchsorted(row, self._thresholds, side="right") for row in rows], dtype=np.int32
+        )
+        self._totals = self._counts.sum(axis=0)
+
+    def mean_without(self, left_out: NDArray[np.intp], thresholds: Array) -> Array:
+        """Return, per split, the mean over the questions not left out; +inf without a finite threshold."""
+        column = np.searchsorted(self._thresholds, np.where(np.isfinite(thresholds), thresholds, np.nan))
+        column = np.minimum(column, len(self._thresholds) - 1)
+        own = self._counts[left_out, column[:, None]].sum(axis=1)
+        means = (self._totals[column] - own) / (len(self._counts) - left_out.shape[1])
+        return np.where(np.isfinite(thresholds), means, np.inf)
