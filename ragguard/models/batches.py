@@ -49,6 +49,6 @@ def _rows(left: int, full: int) -> int:
     """The largest allowed count not above `left`; two or three are padded to four."""
     if left >= full:
         return full
-    if left in (2, 3) and full >= 4:  # noqa: PLR2004
+    if left in (2, 3) and full >= 4:
         return 4
     return next(count for count in _SMALL_ROWS if count <= left)

@@ -45,8 +45,9 @@ def model_folder(model: str, *, allow_download: bool = False) -> Path:
     try:
         return Path(snapshot_download(model, local_files_only=not allow_download))
     except Exception as error:  # the hub raises its own, httpx's and the OS's errors
+        fetched = " and could not be fetched" if allow_download else ""
         raise InvalidValueError(
-            f"model {model!r} is not on this machine" + (" and could not be fetched" if allow_download else ""),
+            f"model {model!r} is not on this machine{fetched}",
             hint="give a folder, 'bundled', or allow_download=True where there is a network",
         ) from error
 

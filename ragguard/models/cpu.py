@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ragguard.errors import InvalidValueError, MissingDependencyError
@@ -47,7 +48,7 @@ def require_bfloat16() -> None:
 
 def _linux_flags() -> set[str]:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
             return next((set(line.split()) for line in file if line.startswith("flags")), set())
     except OSError:  # not Linux
         return set()

@@ -156,8 +156,8 @@ class _Loaded:
         prompts = self._model.prompts or {}
         self.query_prompt = prompts.get("query") or ""
         self.passage_prompt = prompts.get("document") or prompts.get("passage") or ""
-        self.dimension = self.forward([[self._pad]], 1, 32).shape[1]
-        self.fingerprint = {
+        self.dimension = int(self.forward([[self._pad]], 1, 32).shape[1])
+        self.fingerprint: dict[str, Any] = {
             "name": BUNDLED_NAME if name == BUNDLED else folder.name if Path(name).is_dir() else name,
             "weights_sha256": BUNDLED_SHA256 if name == BUNDLED else sha256_of(weights),
             "pooling": _pooling(self._model),
