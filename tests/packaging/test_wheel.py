@@ -106,7 +106,8 @@ def test_every_file_of_the_library_is_in_the_wheel(wheel: Path) -> None:
 
 def test_the_sdist_can_be_tested(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(path).getnames()}
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"conftest.py", "tests/allowed_skips.txt", "LICENSE", "CHANGELOG.md", "pyproject.toml"} <= names
 
 
