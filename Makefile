@@ -69,7 +69,9 @@ $(FLOOR_STAMP): $(STAMP) scripts/floors.py
 	touch $(FLOOR_STAMP)
 
 bench: $(STAMP)  ## every benchmark, one JSON document each
-	@for script in benchmarks/bench_*.py; do [ -f "$$script" ] || continue; echo "# $$script" >&2; $(BIN)/python "$$script" || exit 1; done
+	@for script in $$(grep -l __main__ benchmarks/*.py); do \
+		echo "# $$script" >&2; $(BIN)/python -m "benchmarks.$$(basename "$$script" .py)" || exit 1; \
+	done
 
 schema: $(STAMP)  ## write the published JSON Schema of the Report anew
 	$(BIN)/python scripts/report_schema.py

@@ -93,3 +93,11 @@ def test_every_exported_name_resolves_and_is_documented() -> None:
         if inspect.isclass(value) or inspect.isroutine(value):
             assert inspect.getdoc(value), name
     assert len(set(exported)) == len(exported)
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    """Without `__init__.py` a folder still imports, but import-linter and the docs pass it over."""
+    folders = {path.parent for path in LIBRARY}
+    assert [
+        str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()
+    ] == []

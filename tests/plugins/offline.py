@@ -58,10 +58,33 @@ def _guarded_lookup(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+ORIGINALS = {name: getattr(socket.socket, name) for name in GUARDED_METHODS}
+GUARDED = {name: _guarded_method(original) for name, original in ORIGINALS.items()}
+LOOKUP = socket.getaddrinfo
+GUARDED_LOOKUP = _guarded_lookup(LOOKUP)
+
+
+def put_up() -> None:
+    """Guard every socket from here on."""
+    for name, method in GUARDED.items():
+        setattr(socket.socket, name, method)
+    socket.getaddrinfo = GUARDED_LOOKUP
+
+
+def take_down() -> None:
+    """Leave the socket module as it was found."""
+    for name, method in ORIGINALS.items():
+        setattr(socket.socket, name, method)
+    socket.getaddrinfo = LOOKUP
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the guard up, and take it down when pytest ends."""
-    patch = pytest.MonkeyPatch()
-    for name in GUARDED_METHODS:
-        patch.setattr(socket.socket, name, _guarded_method(getattr(socket.socket, name)))
-    patch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
-    config.add_cleanup(patch.undo)
+    """Guard the collection too: modules are imported then."""
+    put_up()
+    config.add_cleanup(take_down)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Put the guard up again: pytest-socket, where installed, undoes it after each test."""
+    put_up()
