@@ -20,8 +20,8 @@ class Product(Protocol):
     @property
     def error(self) -> float: ...
 
-    def __call__(self, queries: FloatArray, start: int, stop: int, /) -> FloatArray:
-        """Return (q, stop - start) float32."""
+    def __call__(self, queries: FloatArray, start: int, stop: int, out: FloatArray, /) -> None:
+        """Write the similarities to `out`, (q, stop - start) float32."""
         ...
 
 
@@ -33,9 +33,8 @@ class Float32Product:
         # The classical bound d * 2**-24 on a rounded sum, plus one rounding of the exact value.
         self.error = (vectors.shape[1] + 1) * 2.0**-24
 
-    def __call__(self, queries: FloatArray, start: int, stop: int, /) -> FloatArray:
-        product: FloatArray = queries @ self._vectors[start:stop].T
-        return product
+    def __call__(self, queries: FloatArray, start: int, stop: int, out: FloatArray, /) -> None:
+        np.matmul(queries, self._vectors[start:stop].T, out=out)
 
 
 class Bfloat16Product:
@@ -58,10 +57,9 @@ class Bfloat16Product:
         source = vectors if vectors.flags.writeable else vectors.copy()
         self._matrix = self._torch.from_numpy(source).to(self._torch.bfloat16)
 
-    def __call__(self, queries: FloatArray, start: int, stop: int, /) -> FloatArray:
-        left = self._torch.from_numpy(np.ascontiguousarray(queries)).to(self._torch.bfloat16)
-        product: FloatArray = (left @ self._matrix[start:stop].T).float().numpy()
-        return product
+    def __call__(self, queries: FloatArray, start: int, stop: int, out: FloatArray, /) -> None:
+        left = self._torch.from_numpy(queries.copy()).to(self._torch.bfloat16)
+        self._torch.from_numpy(out).copy_(left @ self._matrix[start:stop].T)
 
 
 Screen: TypeAlias = Literal["float32", "bfloat16"] | Product
