@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,12 @@ from ragguard import errors
 from ragguard.errors import RagGuardError
 from ragguard.types import Reason
 
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENTRY_POINTS = sorted(
+    {target for group in PROJECT.get("entry-points", {}).values() for target in group.values()}
+    | set(PROJECT.get("scripts", {}).values())
+)
 BRANCH = re.compile(r"^(?P<indent>[│ ]*)(?:[├└]── )?(?P<name>[A-Z]\w+)")
 
 
@@ -56,3 +65,18 @@ def test_the_drawn_exit_codes_are_the_real_ones() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_one_sentence(reason: Reason) -> None:
     assert re.fullmatch(r"[A-Z][^.]*\.", reason.sentence)
+
+
+@pytest.mark.parametrize("target", ENTRY_POINTS)
+def test_every_declared_entry_point_exists(target: str) -> None:
+    module, _, name = target.partition(":")
+    base = ROOT / Path(*module.split("."))
+    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    assert name in top_level_names(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def top_level_names(tree: ast.Module) -> set[str]:
+    """What a module defines or imports; read, not imported, since some of it loads a model."""
+    found = {node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return found | {alias.asname or alias.name for node in imports for alias in node.names}
