@@ -22,6 +22,7 @@ SCHEMA_VERSION = 1
 REBUILD = "rebuild with PassageIndex.build"
 _NAME = "manifest.json"
 _FORMAT = "ragguard-index"
+_SUFFIXES = {"vectors": ".faiss", "passages": ".jsonl"}
 _PREFIXES = ("vectors-", "passages-", ".writing-")
 
 
@@ -86,7 +87,7 @@ def _write_part(folder: Path, part: str, write: Callable[[Path], None]) -> dict[
     write(staged)
     _sync(staged)
     digest = sha256_of(staged)
-    name = f"{part}-{digest[:16]}"
+    name = f"{part}-{digest[:16]}{_SUFFIXES[part]}"
     size = staged.stat().st_size
     staged.replace(folder / name)
     return {"name": name, "sha256": digest, "bytes": size}

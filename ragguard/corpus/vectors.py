@@ -235,4 +235,5 @@ def _empty(kind: str, settings: Mapping[str, Any], dimension: int, count: int) -
     chosen["lists"] = min(chosen["lists"] or max(1, int(4 * count**0.5)), most)
     quantiser = faiss.IndexFlatIP(dimension)
     index = faiss.IndexIVFFlat(quantiser, dimension, chosen["lists"], faiss.METRIC_INNER_PRODUCT)
+    index.cp.min_points_per_centroid = 1  # a small corpus is no reason to warn on stderr
     return index, chosen
