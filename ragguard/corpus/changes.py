@@ -42,7 +42,7 @@ def unique(passages: Sequence[Passage]) -> tuple[list[Passage], list[tuple[Passa
 
     Raises:
         DuplicateIdError: two have one id.
-        InvalidValueError: one holds no text.
+        InvalidValueError: one holds no text, or metadata that is not JSON.
     """
     return _split(passages, {}, set())
 
@@ -92,6 +92,8 @@ def _split(
             raise DuplicateIdError(f"two passages have the id {passage.id!r}", hint="rename one")
         if not passage.text.strip():
             raise InvalidValueError(f"passage {passage.id!r} holds no text", hint="leave it out")
+        if passage.metadata:  # what cannot be written is found before hours of embedding, not after
+            encode(passage)
         taken.add(passage.id)
         first = known.setdefault(_key(passage), passage.id)
         if first == passage.id:

@@ -82,6 +82,7 @@ class PassageIndex:
         shards = Shards(path.with_name(path.name + ".partial"), chosen, embedder=embedder, progress=progress)
         if not resume:
             shards.remove()
+        shards.embed()
         vectors = Vectors.build(
             shards, dimension=embedder.dimension, count=len(chosen), kind=kind, settings=settings
         )

@@ -48,12 +48,18 @@ class Shards:
         self._size, self._progress = size, progress
         self._identity = json.dumps(dict(embedder.fingerprint()), sort_keys=True).encode()
 
-    def __iter__(self) -> Iterator[FloatArray]:
-        """Yield the vectors of each shard, embedding those that are missing.
+    def embed(self) -> None:
+        """Embed what is missing, holding one shard at a time.
 
         Raises:
             InvalidVectorError: the embedder returned NaN, a wrong shape or no unit vectors.
         """
+        for done, vectors in enumerate(self, start=1):
+            if self._progress is not None:
+                self._progress("embedding", (done - 1) * self._size + len(vectors), len(self._passages))
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Yield the vectors of each shard, in order."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for first in range(0, len(self._passages), self._size):
             texts = [passage.text for passage in self._passages[first : first + self._size]]
@@ -62,8 +68,6 @@ class Shards:
             if vectors is None:
                 vectors = embed_checked(self._embedder, texts, progress=self._offset(first))
                 _write(path, vectors)
-            if self._progress is not None:
-                self._progress("embedding", first + len(texts), len(self._passages))
             yield vectors
 
     def remove(self) -> None:
