@@ -70,7 +70,8 @@ def compare(*, vectors: int, queries: int, dimension: int, neighbours: int, roun
 
 def _unit(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
     drawn = rng.standard_normal((count, dimension), dtype=np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    scaled: np.ndarray = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return scaled
 
 
 def _alternate(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

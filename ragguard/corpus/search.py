@@ -48,7 +48,7 @@ def above(
 
     Args:
         vectors: (N, d) finite unit vectors; the screen's error is bounded for those alone.
-        queries: (q, d) unit vectors.
+        queries: (q, d), usually unit vectors.
         thresholds: a scalar or (q,); equal counts as above; -inf returns all rows.
         screen: the product that preselects. "bfloat16" needs torch and a CPU that has
             it; it finds the same rows with the same similarities, 2 to 3 times faster.
@@ -65,7 +65,7 @@ def above(
     if len(vectors) == 0:
         return [_nothing() for _ in queries]
     product = product_for(vectors, screen)
-    slack = product.error
+    slack = _slack(product, queries)
     hits: list[Hits] = []
     for first in range(0, len(queries), _QUERIES_A_BLOCK):
         part = queries[first : first + _QUERIES_A_BLOCK]
@@ -82,7 +82,7 @@ def top_k(
 
     Args:
         vectors: (N, d) unit vectors.
-        queries: (q, d) unit vectors.
+        queries: (q, d), usually unit vectors.
         k: at least 1; more than N means N.
         screen: see `above`.
 
@@ -102,7 +102,7 @@ def top_k(
     if k == 0:
         return rows, best
     product = product_for(vectors, screen)
-    slack = product.error
+    slack = _slack(product, queries)
     for first in range(0, len(queries), _QUERIES_A_BLOCK):
         part = queries[first : first + _QUERIES_A_BLOCK]
         kept = _best_screened(product, part, k, slack, len(vectors))
@@ -110,6 +110,11 @@ def top_k(
             found, scores = _decide(vectors, candidates, query, np.float32(-np.inf))
             rows[i], best[i] = found[:k], scores[:k]
     return rows, best
+
+
+def _slack(product: Product, queries: FloatArray) -> float:
+    """The product's error for these queries; it is stated for unit vectors, and grows with their length."""
+    return product.error * max(1.0, float(np.linalg.norm(queries, axis=1).max(initial=0.0)))
 
 
 def _decide(vectors: FloatArray, rows: NDArray[np.int64], query: FloatArray, limit: np.float32) -> Hits:

@@ -173,7 +173,7 @@ def test_fingerprint_says_embedder_kind_settings_and_chunking(tmp_path: Path) ->
 
 def test_another_embedder_is_refused_and_both_are_named(tmp_path: Path) -> None:
     build(tmp_path, passages(3))
-    with pytest.raises(CalibrationMismatchError, match="'hash'.*'other'"):
+    with pytest.raises(CalibrationMismatchError, match=r"'hash'.*'other'"):
         PassageIndex.open(tmp_path / "ix", HashEmbedder(16, name="other"))
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
 import pytest
@@ -14,18 +16,19 @@ from ragguard.models.cpu import has_bfloat16
 
 def unit(seed: int, count: int, dimension: int = 48) -> np.ndarray:
     drawn = np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32)
-    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    scaled: np.ndarray = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return scaled
 
 
 @pytest.fixture(params=["float32", "bfloat16"])
-def screen(request: pytest.FixtureRequest) -> str:
+def screen(request: pytest.FixtureRequest) -> Any:
     if request.param == "bfloat16" and not has_bfloat16():
         pytest.skip("this CPU has no bfloat16")
-    return str(request.param)
+    return request.param
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.2, 0.45, 2.0])
-def test_above_finds_the_rows_that_faiss_range_search_finds(threshold: float, screen: str) -> None:
+def test_above_finds_the_rows_that_faiss_range_search_finds(threshold: float, screen: Any) -> None:
     base, asked = unit(0, 20_000), unit(1, 150)
     base, asked = (base, asked) if threshold > 0 else (base[:500], asked[:5])
     store = faiss.IndexFlatIP(base.shape[1])
@@ -39,7 +42,7 @@ def test_above_finds_the_rows_that_faiss_range_search_finds(threshold: float, sc
         assert np.all(np.diff(scores) <= 0)
 
 
-def test_top_k_agrees_with_faiss_up_to_rounding(screen: str) -> None:
+def test_top_k_agrees_with_faiss_up_to_rounding(screen: Any) -> None:
     base, asked = unit(2, 30_000), unit(3, 140)
     store = faiss.IndexFlatIP(base.shape[1])
     store.add(base)
@@ -109,4 +112,12 @@ def test_refuses_vectors_and_settings_it_cannot_use() -> None:
     with pytest.raises(InvalidValueError, match="k must be"):
         top_k(base, asked, 0)
     with pytest.raises(InvalidValueError, match="float16"):
-        top_k(base, asked, 1, screen="float16")
+        top_k(base, asked, 1, screen="float16")  # type: ignore[arg-type]
+
+
+def test_queries_of_any_length_lose_nothing() -> None:
+    base, asked = unit(13, 5_000), 50 * unit(14, 4)
+    for i, (rows, scores) in enumerate(above(base, asked, 20.0, screen="float32")):
+        exact = search.similarities(base, np.arange(len(base)), asked[i])
+        assert sorted(rows.tolist()) == np.flatnonzero(exact >= 20).tolist()
+        assert np.all(scores >= 20)
