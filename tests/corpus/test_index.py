@@ -385,18 +385,15 @@ def test_the_progress_bar_is_silent_off_a_terminal_and_draws_on_stderr_when_aske
 LARGE = """
 import sys
 from ragguard.corpus.index import PassageIndex
-from ragguard.models.cpu import has_bfloat16
-from ragguard.models.embedders import SentenceTransformerEmbedder
+from ragguard.testing import HashEmbedder
 from ragguard.types import Passage
 
-class Counting(SentenceTransformerEmbedder):
-    embedded = 0
-    def embed_passages(self, texts, /, *, progress=None):
-        self.embedded += len(texts)
-        return super().embed_passages(texts, progress=progress)
-
-embedder = Counting(dtype="bfloat16" if has_bfloat16() else "float32")
-items = [Passage(id=str(i), text=f"item {i} is {i * 7919 % 1000}") for i in range(100_000)]
+# A thousand different words: the double remembers a direction for each.
+embedder = HashEmbedder(384)
+items = [
+    Passage(id=str(i), text=f"unit {i % 1000} of series {i // 1000}, " + "stored on its shelf. " * 5)
+    for i in range(100_000)
+]
 PassageIndex.build(sys.argv[1], items, embedder)
 print(embedder.embedded)
 """
@@ -422,7 +419,7 @@ def test_a_hundred_thousand_passages_survive_a_kill_in_flat_memory(tmp_path: Pat
             assert first.poll() is None
             if made() >= 3:
                 memory.append(process.memory_info().rss)
-            time.sleep(0.2)
+            time.sleep(0.02)
         first.send_signal(signal.SIGKILL)
     kept = made()
     second = subprocess.run(command, capture_output=True, text=True, check=True)
