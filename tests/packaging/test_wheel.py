@@ -25,10 +25,34 @@ MUST_SHIP = (
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-# Run by the installed wheel's Python, outside the repository; the last line is checked.
+# Run by the installed wheel's Python, outside the repository: a whole loop, without a model.
 LOOP = """
 import ragguard
+from ragguard.guard import Guard
+
+TEXTS = {f"record-{i}": f"The value of item{i} is {i * i}" for i in range(40)}
+
+def retriever(question):
+    words = set(question.strip("?").split())
+    shared = {key: len(words & set(text.split())) / len(words) for key, text in TEXTS.items()}
+    best = sorted(shared, key=shared.get, reverse=True)[:10]
+    return [{"id": key, "text": TEXTS[key], "score": shared[key]} for key in best]
+
+questions = [
+    {"id": key, "question": f"What is The value of item{i}?", "relevant": [key]} for i, key in enumerate(TEXTS)
+]
+guard = Guard.calibrate(
+    retriever,
+    questions,
+    alpha=0.1,
+    score="gap",
+    serve={"generator": lambda question, passages: passages[0].text + "."},
+)
+answered = guard.answer("What is The value of item7?")
+refused = guard.answer("Who painted the Mona Lisa?")
 print(ragguard.__file__)
+print(answered.text)
+print(refused.released, refused.reason.value)
 print(ragguard.__version__)
 """
 
@@ -112,6 +136,8 @@ def test_the_sdist_can_be_tested(built: Path) -> None:
 
 
 def test_the_wheel_runs_away_from_the_repository(installed: Path, tmp_path: Path) -> None:
-    where, *_, last = run([installed, "-I", "-c", LOOP], cwd=tmp_path).split()
+    where, answered, refused, version = run([installed, "-I", "-c", LOOP], cwd=tmp_path).splitlines()
     assert Path(where).is_relative_to(installed.parents[1])
-    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", last)
+    assert answered == "The value of item7 is 49."
+    assert refused == "False no_evidence"
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", version)
