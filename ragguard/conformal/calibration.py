@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragguard.conformal.artifact import Arrays, Artifact, load_artifact, save_artifact
 from ragguard.conformal.groups import REST, WHOLE
@@ -93,6 +94,15 @@ class Calibration:
             return self._weighted.threshold(weight, self.artifact.alpha)
         value = self.artifact.categories[category].threshold
         return float("inf") if value is None else value
+
+    def most_kept(self, similarities: NDArray[np.floating[Any]]) -> int:
+        """Return how many of the candidates any question could keep, whatever its group."""
+        if self._weighted is not None:
+            return len(similarities)
+        loosest = max(self.threshold(category) for category in self.artifact.categories)
+        values = np.asarray(similarities, dtype=np.float64)
+        count = int(np.searchsorted(self.score(values), loosest, side="right"))
+        return count if self.artifact.cap is None else min(count, self.artifact.cap)
 
     def verify(self, live: Mapping[str, Any]) -> None:
         """Compare the live fingerprints with those of calibration.

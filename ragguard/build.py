@@ -1,0 +1,73 @@
+"""From settings to a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ragguard import protocols, registry
+from ragguard.config import GuardSettings, Settings
+from ragguard.conformal.guard import ConformalRetrievalGuard
+from ragguard.pipeline import Pipeline, Step
+from ragguard.types import Stage
+
+if TYPE_CHECKING:
+    from ragguard.conformal.calibration import Calibration, CorpusChange
+
+
+def build_pipeline(
+    settings: Settings,
+    calibration: Calibration | None,
+    *,
+    guards: Sequence[protocols.TurnGuard | Step] | None = None,
+    change: CorpusChange | None = None,
+    weight: Callable[[str], float] | None = None,
+    observers: Sequence[protocols.Observer] = (),
+) -> Pipeline:
+    """Return the pipeline of the settings: guards before the cut, the cut, and the others, in order.
+
+    Args:
+        settings: how to serve.
+        calibration: of the cut, or None for a pipeline without one.
+        guards: instead of those of the settings. Those that judge passages and are in
+            the calibration's `upstream` come before the cut.
+        change: how the served corpus differs from the calibrated one.
+        weight: of a question, for a weighted calibration.
+        observers: see `Pipeline`.
+    """
+    steps = _steps(settings) if guards is None else [g if isinstance(g, Step) else Step(g) for g in guards]
+    upstream = () if calibration is None else calibration.artifact.upstream
+    before = [s for s in steps if s.guard.name in upstream or Stage.QUESTION in s.guard.stages]
+    after = [s for s in steps if s not in before]
+    cut = [] if calibration is None else [_cut(settings, calibration, change, weight)]
+    return Pipeline(
+        [*before, *cut, *after], deadline=settings.deadline, observers=observers, messages=settings.messages
+    )
+
+
+def build_generator(settings: Settings) -> protocols.Generator | None:
+    """Return the generator of the settings, or None."""
+    if settings.generator is None:
+        return None
+    made: protocols.Generator = registry.create(
+        "ragguard.generators", settings.generator, **settings.generator_options
+    )
+    return made
+
+
+def _steps(settings: Settings) -> list[Step]:
+    return [_step(s, registry.create("ragguard.guards", s.use, **s.options)) for s in settings.guards]
+
+
+def _cut(
+    settings: Settings,
+    calibration: Calibration,
+    change: CorpusChange | None,
+    weight: Callable[[str], float] | None,
+) -> Step:
+    guard = ConformalRetrievalGuard(calibration, change=change, weight=weight, on_expired=settings.on_expired)
+    return _step(settings.retrieval, guard)
+
+
+def _step(settings: GuardSettings, guard: protocols.TurnGuard) -> Step:
+    return Step(guard, mode=settings.mode, on_error=settings.on_error)

@@ -1,0 +1,58 @@
+"""The typer application, and how errors become exit codes.
+
+Exit codes: 0 done, 2 usage or configuration, 3 at least one item failed, 4 no
+valid threshold, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ragguard._version import __version__
+from ragguard.cli import ask, calibrate, check, demo, evaluate, info, questions
+from ragguard.errors import RagGuardError
+
+app = typer.Typer(
+    name="ragguard",
+    help="A guard around any retriever and any generator, with a stated and measured bound.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("calibrate")(calibrate.calibrate)
+app.command("ask")(ask.ask)
+app.command("check")(check.check)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(questions.app, name="questions")
+app.command("info")(info.info)
+app.command("demo")(demo.demo)
+
+
+@app.callback()
+def version(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """Guard retrieval-augmented generation."""
+    if show:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every ragguard error becomes one line on stderr and an exit code."""
+    # Models are local: nothing here may reach for a network.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except RagGuardError as error:
+        Console(stderr=True).print(f"[red]{error.code}[/red]:", str(error), highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,62 @@
+"""`ragguard ask`: a question in, a guarded answer with its certificate out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ragguard.cli.output import ITEM_FAILED, failed, read_items, write_lines
+from ragguard.cli.rendering import render_report
+from ragguard.cli.serving import loaded_guard, messages
+from ragguard.errors import ConfigurationError, DataError, QuestionSetError
+
+if TYPE_CHECKING:
+    from ragguard.guard import Guard
+
+
+def ask(
+    folder: Annotated[Path, typer.Argument(help="Calibrated folder.")],
+    question: Annotated[str | None, typer.Argument(help="The question; or use --input.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--input", help='JSONL of {"id","question","history"?,"metadata"?}, or -.')
+    ] = None,
+    output: Annotated[str, typer.Option(help="File for JSON lines, or -.")] = "-",
+    generator: Annotated[str | None, typer.Option(help="extractive, smollm2, or a plugin's name.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file, YAML or TOML.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Whole reports as JSON lines.")] = False,
+) -> None:
+    """Answer from the corpus, or say that it does not know."""
+    if (question is None) == (source is None):
+        raise ConfigurationError("give either a question or --input")
+    chosen = generator or ("extractive" if config is None else None)
+    guard = loaded_guard(folder, config, generator=chosen)
+    if source is None and not as_json:
+        render_report(Console(), guard.answer(question or ""))
+        return
+    items: Iterator[tuple[str, Any]] = iter([("", {"id": "1", "question": question})])
+    lines = answers(guard, read_items(source) if source is not None else items)
+    if write_lines(output, lines):
+        raise typer.Exit(ITEM_FAILED)
+
+
+def answers(
+    guard: Guard, items: Iterator[tuple[str, Mapping[str, Any] | DataError]]
+) -> Iterator[dict[str, Any]]:
+    """Yield one JSON-ready line an item, in order; a failed item becomes an error line."""
+    for where, item in items:
+        identity = item.get("id", where) if isinstance(item, Mapping) else where
+        try:
+            if isinstance(item, DataError):
+                raise item
+            if not isinstance(item.get("question"), str):
+                raise QuestionSetError(f"{where}: no question", hint='each line is {"id","question"}')
+            report = guard.answer(
+                item["question"], history=messages(item.get("history")), metadata=item.get("metadata")
+            )
+            yield {"id": identity, **report.model_dump(mode="json")}
+        except Exception as error:  # noqa: BLE001 - one bad item must not stop the others
+            yield failed(identity, error)

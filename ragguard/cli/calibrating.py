@@ -1,0 +1,150 @@
+"""What `ragguard calibrate` does once its options are read: heavy imports live here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragguard.conformal.calibrate import Provided, Settings, calibrate
+from ragguard.conformal.calibration import Calibration
+from ragguard.conformal.observations import Observation, observe
+from ragguard.corpus.folder import QUESTIONS_FILE, CorpusFolder
+from ragguard.corpus.load import load_corpus
+from ragguard.corpus.questions import Scope, resolve
+from ragguard.corpus.runs import Run, load_runs
+from ragguard.corpus.vectors import Kind
+from ragguard.errors import ConfigurationError
+from ragguard.evaluation.observe import Fields
+from ragguard.guard import Guard, as_questions
+from ragguard.protocols import Progress
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A corpus, a question set, and how the passages are cut and indexed."""
+
+    corpus: Sequence[Path]
+    questions: Path
+    group_field: str | None
+    cluster_field: str | None
+    scope: Scope
+    split: bool
+    max_tokens: int
+    depth: int
+    kind: Kind
+    embedder: str
+
+
+def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progress | None) -> Calibration:
+    """Index the corpus into the folder and calibrate on it.
+
+    The questions are checked against the passages before anything is embedded, so
+    that a bad set costs nothing.
+    """
+    questions = as_questions(recipe.questions)
+    fields = Fields(group=recipe.group_field, cluster=recipe.cluster_field, scope=recipe.scope)
+    fields.require(questions)
+    corpus = CorpusFolder.build(
+        folder,
+        load_corpus(recipe.corpus),
+        embedder=recipe.embedder,
+        max_tokens=recipe.max_tokens,
+        split=recipe.split,
+        kind=recipe.kind,
+        inspect=lambda passages: resolve(questions, passages, scope=recipe.scope),
+        progress=progress,
+    )
+    guard = Guard.calibrate(
+        corpus.retriever(recipe.depth),
+        questions,
+        promise=promise,
+        fields=fields,
+        corpus=corpus,
+        progress=progress,
+        guards=(),
+    )
+    return _of(guard)
+
+
+def refreshed(folder: Path, paths: Sequence[Path] | None, progress: Progress | None) -> Calibration:
+    """Re-score the folder's questions against its index, brought to the corpus at `paths` first if given."""
+    old = Calibration.load(folder)
+    recorded = old.artifact.informative
+    if "promise" not in recorded:
+        raise ConfigurationError(f"{folder} was calibrated from runs", hint="calibrate again with --runs")
+    corpus = CorpusFolder.open(folder)
+    if paths:
+        corpus.update(load_corpus(paths))
+    guard = Guard.calibrate(
+        corpus.retriever(old.artifact.depth),
+        folder / QUESTIONS_FILE,
+        promise=Settings(**recorded["promise"]),
+        fields=Fields.restored(recorded.get("fields")),
+        corpus=corpus,
+        progress=progress,
+        guards=(),
+    )
+    return _of(guard)
+
+
+def from_runs(
+    path: Path,
+    promise: Settings,
+    folder: Path,
+    group_field: str | None,
+    cluster_field: str | None,
+    *,
+    lower_is_better: bool,
+) -> Calibration:
+    """Calibrate on another retriever's results."""
+    runs = load_runs(path)
+    observations = observe_runs(runs, group_field, cluster_field, lower_is_better=lower_is_better)
+    fields = Fields(group=group_field, cluster=cluster_field)
+    provided = Provided(
+        fingerprints={"retriever": {"name": "runs"}, "orientation": "lower" if lower_is_better else "higher"},
+        informative={"fields": fields.recorded()},
+        depth=runs[0].k,
+    )
+    calibration = calibrate(observations, promise, provided=provided)
+    calibration.save(folder)
+    return calibration
+
+
+def observe_runs(
+    runs: Sequence[Run], group: str | None, cluster: str | None, *, lower_is_better: bool
+) -> list[Observation]:
+    """Return one observation a run."""
+    sign = -1.0 if lower_is_better else 1.0
+    return [
+        observe(
+            run.id,
+            [r.id for r in run.results],
+            [sign * r.score for r in run.results],
+            run.relevant,
+            group=run.field(group) if group else None,
+            cluster=run.field(cluster) if cluster else None,
+            provenance=run.provenance,
+        )
+        for run in runs
+    ]
+
+
+def evaluated_runs(folder: Path, path: Path, **how: Any) -> dict[str, Any]:
+    """Evaluate a calibration made from runs on held-out runs."""
+    from ragguard.conformal.evaluate import evaluate
+
+    calibration = Calibration.load(folder)
+    fields = Fields.restored(calibration.artifact.informative.get("fields"))
+    lower = calibration.artifact.fingerprints.get("orientation") == "lower"
+    observations = observe_runs(
+        load_runs(path), fields.group if calibration.grouped else None, fields.cluster, lower_is_better=lower
+    )
+    return evaluate(observations, calibration, **how)
+
+
+def _of(guard: Guard) -> Calibration:
+    if guard.calibration is None:
+        raise ConfigurationError("the guard was not calibrated")
+    return guard.calibration

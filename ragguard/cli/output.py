@@ -1,0 +1,78 @@
+"""Reading items and writing results the same way in every command."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from ragguard.corpus.jsonl import json_object, read_text
+from ragguard.errors import DataError, RagGuardError
+
+ITEM_FAILED = 3
+
+
+def emit(body: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
+    """Print one result to stdout: one JSON line, or a table for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        return
+    table = Table(title=title or None, show_header=False, box=None, pad_edge=False)
+    for key, value in body.items():
+        table.add_row(f"[bold]{key}[/bold]", _cell(value))
+    Console().print(table)
+
+
+def failed(identity: Any, error: Exception) -> dict[str, Any]:
+    """Return a failed item as its JSON line; unexpected errors give their type alone, never the user's text."""
+    if isinstance(error, RagGuardError):
+        return {"id": identity, "error": {"code": error.code, "message": str(error)}}
+    return {"id": identity, "error": {"code": "unexpected", "message": type(error).__name__}}
+
+
+def read_items(source: str) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
+    """Yield (where, object or its error) for each line of a JSONL file, or of stdin for "-"."""
+    text = sys.stdin if source == "-" else io.StringIO(read_text(Path(source)), newline="\n")
+    name = "stdin" if source == "-" else Path(source).name
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        where = f"{name}, line {number}"
+        try:
+            yield where, json_object(line, where=where, error=DataError)
+        except DataError as error:
+            yield where, error
+
+
+@contextmanager
+def opened(target: str) -> Iterator[TextIO]:
+    """Open a file for writing, or stdout for "-"."""
+    if target == "-":
+        yield sys.stdout
+        return
+    with Path(target).open("w", encoding="utf-8") as file:
+        yield file
+
+
+def write_lines(target: str, lines: Iterable[Mapping[str, Any]]) -> int:
+    """Write one JSON line an item, as they come; return how many failed."""
+    bad = 0
+    with opened(target) as file:
+        for line in lines:
+            bad += "error" in line
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+    return bad
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if isinstance(value, str | int | None) else json.dumps(value, ensure_ascii=False)

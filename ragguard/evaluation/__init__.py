@@ -1,0 +1,1 @@
+"""Question sets through retrievers: observations, measured coverage, comparisons."""

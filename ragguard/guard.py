@@ -1,0 +1,334 @@
+"""The front door: calibrate once, load anywhere, check turns, answer questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ragguard import protocols
+from ragguard.build import build_generator, build_pipeline
+from ragguard.config import Settings
+from ragguard.conformal.calibrate import Provided, calibrate
+from ragguard.conformal.calibrate import Settings as Promise
+from ragguard.conformal.calibration import Calibration
+from ragguard.conformal.evaluate import evaluate, outcome
+from ragguard.conformal.observations import Observation
+from ragguard.corpus.folder import QUESTIONS_FILE, CorpusFolder
+from ragguard.corpus.questions import Question, load_questions, resolve, write_questions
+from ragguard.corpus.retrievers import IndexRetriever, as_retriever
+from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions, unresolved
+from ragguard.pipeline import Parts, Step, as_messages
+from ragguard.types import Message, Mode, Report, Stage, Turn
+
+Questions = str | Path | Sequence[Question | Mapping[str, Any]]
+History = Iterable[Message | tuple[str, str]]
+
+
+class Guard:
+    """A calibrated guard around a retriever and a generator.
+
+    Make one with `Guard.calibrate` or `Guard.load`. It is safe to share between
+    threads and event loops.
+
+    Args:
+        calibration: of the cut; None serves without a retrieval guarantee.
+        retriever: called by `answer`, and by `check` for a turn without passages.
+        generator: (question, passages) -> answer; overrides the one of `settings`.
+        rewriter: (question, history) -> standalone question, for follow-ups.
+        guards: instead of those of `settings`.
+        settings: how to serve.
+        corpus: the folder behind an index retriever, if that is what is served.
+        weight: a question's likelihood ratio, for a weighted calibration.
+        observers: told of every verdict and report.
+
+    Raises:
+        CalibrationMismatchError: the retriever is not the one calibrated.
+    """
+
+    def __init__(
+        self,
+        calibration: Calibration | None,
+        retriever: Any = None,
+        *,
+        generator: protocols.Generator | None = None,
+        rewriter: protocols.Rewriter | None = None,
+        guards: Sequence[protocols.TurnGuard | Step] | None = None,
+        settings: Settings | None = None,
+        corpus: CorpusFolder | None = None,
+        weight: Callable[[str], float] | None = None,
+        observers: Sequence[protocols.Observer] = (),
+    ) -> None:
+        self.calibration = calibration
+        self.settings = settings or Settings()
+        self.corpus = corpus
+        self.retriever: protocols.Retriever | None = None if retriever is None else as_retriever(retriever)
+        self._weight = weight
+        change = None
+        if calibration is not None and self.retriever is not None:
+            calibration.verify(_fingerprints(self.retriever, rewriter))
+            change = calibration.corpus_change(_content(self.retriever))
+        self.pipeline = build_pipeline(
+            self.settings, calibration, guards=guards, change=change, weight=weight, observers=observers
+        )
+        generator = generator or build_generator(self.settings)
+        self._parts = Parts(self._serving_retriever(), generator, rewriter)
+
+    @classmethod
+    def calibrate(
+        cls,
+        retriever: Any = None,
+        questions: Questions = (),
+        *,
+        promise: Promise | None = None,
+        embedder: protocols.Embedder | None = None,
+        rewriter: protocols.Rewriter | None = None,
+        guards: Sequence[protocols.TurnGuard | Step] | None = None,
+        fields: Fields | None = None,
+        weight: Callable[[str], float] | None = None,
+        corpus: CorpusFolder | None = None,
+        progress: protocols.Progress | None = None,
+        serve: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Guard:
+        """Return a guard calibrated for this retriever on these questions.
+
+        Args:
+            retriever: any callable from a question to results (see `as_passage` for the
+                shapes accepted), a LangChain retriever, or an `IndexRetriever`.
+            questions: a JSONL path, or `Question`s or mappings with "id", "question"
+                and "relevant". Questions that never reach their relevant passage count as misses.
+            promise: alpha, target, score and so on; or give them as keyword `options`.
+            embedder: scores the results of a retriever that gives no score.
+            rewriter: recorded in the fingerprint; questions are calibrated as given.
+            guards: as they will serve. Those that judge passages before the cut are
+                inside the calibrated map.
+            fields: which question fields hold group and cluster, and what `relevant` names.
+            weight: likelihood ratio of a question, with `weighting` in the promise.
+            corpus: the folder behind an `IndexRetriever`.
+            progress: told how far it is.
+            serve: further keyword arguments of `Guard`, e.g. generator or settings.
+            options: fields of the promise: alpha, delta, target, score, cap, ...
+
+        Raises:
+            NoValidThresholdError: no threshold meets the target on these questions.
+            QuestionSetError: the question set cannot be used.
+        """
+        if retriever is None and corpus is None:
+            raise ConfigurationError("nothing to calibrate: no retriever", hint="pass retriever=callable")
+        promise = _promise(promise, options)
+        fields = fields or Fields()
+        loaded = as_questions(questions)
+        fields.require(loaded)
+        chosen = corpus.retriever() if retriever is None and corpus is not None else retriever
+        served = as_retriever(chosen, embedder=embedder)
+        upstream = _upstream(guards)
+        observations = list(
+            observe_questions(
+                resolve(loaded, corpus.index, scope=fields.scope)
+                if corpus is not None
+                else unresolved(loaded),
+                served,
+                fields=fields,
+                upstream=upstream,
+                weight=weight,
+                progress=progress,
+            )
+        )
+        provided = Provided(
+            fingerprints=_fingerprints(served, rewriter),
+            informative={"promise": _recorded(promise), "fields": fields.recorded()},
+            passages=_content(served),
+            depth=getattr(served, "depth", None),
+            upstream=tuple(g.name for g in upstream),
+        )
+        calibration = calibrate(observations, promise, provided=provided)
+        if corpus is not None:
+            calibration.save(corpus.path)
+            write_questions(corpus.path / QUESTIONS_FILE, loaded)
+        return cls(
+            calibration,
+            served,
+            rewriter=rewriter,
+            guards=guards,
+            corpus=corpus,
+            weight=weight,
+            **dict(serve or {}),
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path, retriever: Any = None, **serve: Any) -> Guard:
+        """Return the guard calibrated in a folder.
+
+        Args:
+            folder: where `save`, or `ragguard calibrate --out`, wrote it.
+            retriever: the one calibrated; None opens the index in the folder.
+            serve: further keyword arguments of `Guard`; `embedder` for an index built
+                with one that cannot be named in a file.
+
+        Raises:
+            ArtifactError: the calibration is unreadable, or made for other settings.
+            IndexFileError: the index in the folder is unreadable.
+        """
+        embedder = serve.pop("embedder", None)
+        calibration = Calibration.load(folder)
+        if retriever is not None:
+            return cls(calibration, as_retriever(retriever, embedder=embedder), **serve)
+        corpus = CorpusFolder.open(folder, embedder=embedder)
+        return cls(calibration, corpus.retriever(calibration.artifact.depth), corpus=corpus, **serve)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the calibration into a folder, replacing one there in a single step; return its path."""
+        if self.calibration is None:
+            raise ConfigurationError(
+                "there is no calibration to save", hint="make the guard with Guard.calibrate"
+            )
+        return self.calibration.save(folder)
+
+    def check(self, turn: Turn) -> Report:
+        """Judge a turn; passages are retrieved first if it has none and the guard has a retriever.
+
+        Raises:
+            InvalidValueError: the question is empty.
+        """
+        return self.pipeline.run(turn, Parts(retriever=self._parts.retriever, rewriter=self._parts.rewriter))
+
+    async def acheck(self, turn: Turn) -> Report:
+        """`check`, without blocking the event loop."""
+        return await self.pipeline.arun(
+            turn, Parts(retriever=self._parts.retriever, rewriter=self._parts.rewriter)
+        )
+
+    def retrieve(self, question: str, **turn: Any) -> Report:
+        """Return a report whose passages are those kept for a question; nothing is generated."""
+        return self.check(Turn(question=question, **turn))
+
+    def answer(
+        self, question: str, *, history: History = (), metadata: Mapping[str, Any] | None = None
+    ) -> Report:
+        """Retrieve, cut, generate and judge; show `report.text`.
+
+        Args:
+            question: as the user asked it.
+            history: earlier messages, oldest first; used by the rewriter.
+            metadata: of the turn; "group" selects a Mondrian group.
+
+        Raises:
+            InvalidValueError: the question is empty.
+            ConfigurationError: the guard has no retriever or no generator.
+        """
+        return self.pipeline.run(*self._asked(question, history, metadata))
+
+    async def aanswer(
+        self, question: str, *, history: History = (), metadata: Mapping[str, Any] | None = None
+    ) -> Report:
+        """`answer`, without blocking the event loop."""
+        return await self.pipeline.arun(*self._asked(question, history, metadata))
+
+    def evaluate(
+        self,
+        questions: Questions,
+        *,
+        fields: Fields | None = None,
+        confidence: float = 0.95,
+        by_cluster: bool = False,
+        progress: protocols.Progress | None = None,
+    ) -> dict[str, Any]:
+        """Return measured coverage with its interval, and the cost, on held-out questions.
+
+        See `ragguard.conformal.evaluate.evaluate` for the keys.
+        """
+        if self.calibration is None or self.retriever is None:
+            raise ConfigurationError("evaluation needs a calibration and a retriever")
+        calibration = self.calibration
+        fields = fields or Fields.restored(calibration.artifact.informative.get("fields"))
+        loaded = as_questions(questions)
+        embedder = getattr(self.retriever, "embedder", None)
+        observations = observe_questions(
+            resolve(loaded, self.corpus.index, scope=fields.scope) if self.corpus else unresolved(loaded),
+            self.retriever,
+            fields=fields,
+            upstream=[s.guard for s in self.pipeline.steps if s.guard.name in calibration.artifact.upstream],
+            tokens=None if embedder is None else TokenCounter(embedder),
+            counted=lambda o: _kept(o, calibration),
+            weight=self._weight,
+            progress=progress,
+        )
+        return evaluate(list(observations), calibration, confidence=confidence, by_cluster=by_cluster)
+
+    def _serving_retriever(self) -> protocols.Retriever | None:
+        """The retriever, reading only what the cut can keep where nothing else looks at the passages."""
+        calibration, retriever = self.calibration, self.retriever
+        if calibration is None or not isinstance(retriever, IndexRetriever):
+            return retriever
+        enforced = self.settings.retrieval.mode is Mode.ENFORCE
+        if not enforced or calibration.artifact.upstream:
+            return retriever
+        return retriever.reading(calibration.most_kept)
+
+    def _asked(
+        self, question: str, history: History, metadata: Mapping[str, Any] | None
+    ) -> tuple[Turn, Parts]:
+        if self._parts.retriever is None or self._parts.generator is None:
+            raise ConfigurationError(
+                "answer needs a retriever and a generator",
+                hint="pass generator=..., or use check on your own turn",
+            )
+        if not isinstance(question, str):
+            raise InvalidValueError(f"a question is a string, got {type(question).__name__}")
+        turn = Turn(question=question, history=as_messages(history), metadata=dict(metadata or {}))
+        return turn, self._parts
+
+
+def as_questions(questions: Questions) -> list[Question]:
+    """Return questions from a JSONL path, mappings, or questions."""
+    if isinstance(questions, str | Path):
+        return load_questions(questions)
+    return [q if isinstance(q, Question) else Question.model_validate(dict(q)) for q in questions]
+
+
+def _kept(observation: Observation, calibration: Calibration) -> int:
+    known = calibration.category(observation.group) is not None
+    return outcome(observation, calibration).passages if known else 0
+
+
+def _promise(promise: Promise | None, options: Mapping[str, Any]) -> Promise:
+    if promise is not None and options:
+        raise ConfigurationError(f"give either a promise or options, got both: {sorted(options)}")
+    unknown = set(options) - set(Promise.__dataclass_fields__)
+    if unknown:
+        raise ConfigurationError(
+            f"unknown options {sorted(unknown)}", hint=f"known: {', '.join(Promise.__dataclass_fields__)}"
+        )
+    return promise or Promise(**options)
+
+
+def _recorded(promise: Promise) -> dict[str, Any]:
+    return {name: getattr(promise, name) for name in Promise.__dataclass_fields__}
+
+
+def _upstream(guards: Sequence[protocols.TurnGuard | Step] | None) -> list[protocols.TurnGuard]:
+    """The guards that judge passages: calibration runs through them, so they come before the cut."""
+    steps = [g if isinstance(g, Step) else Step(g) for g in guards or ()]
+    return [s.guard for s in steps if Stage.PASSAGES in s.guard.stages]
+
+
+def _fingerprints(retriever: protocols.Retriever, rewriter: protocols.Rewriter | None) -> dict[str, Any]:
+    own = getattr(retriever, "fingerprint", None)
+    return {
+        **(dict(own()) if callable(own) else {}),
+        "rewriter": None if rewriter is None else _name(rewriter),
+    }
+
+
+def _name(part: Any) -> str:
+    own = getattr(part, "fingerprint", None)
+    if callable(own):
+        return str(dict(own()))
+    owner = part if hasattr(part, "__qualname__") else type(part)
+    return f"{owner.__module__}.{owner.__qualname__}"
+
+
+def _content(retriever: protocols.Retriever) -> Any:
+    return retriever.index.content_hashes() if isinstance(retriever, IndexRetriever) else None
