@@ -22,14 +22,16 @@ def test_expected_to_fail():
     assert False
 """
 
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # faster; one test runs beside every plugin installed
 
-def run_pytest(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+
+def run_pytest(folder: Path, source: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_sample.py").write_text(source, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.plugins.skips", "--rootdir", str(folder)]
     return subprocess.run(
         [*command, "-c", os.devnull, str(folder)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -37,7 +39,7 @@ def run_pytest(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_skip_that_is_not_listed_fails_the_session(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, SKIPPING)
+    done = run_pytest(tmp_path, SKIPPING, **ALONE)
     assert done.returncode == 1
     assert "test_sample.py::test_skipped: Skipped: no time" in done.stdout
     assert "test_sample.py::test_expected_to_fail: xfail known" in done.stdout
@@ -50,7 +52,7 @@ def test_a_whole_module_that_is_skipped_fails_the_session(tmp_path: Path) -> Non
 
 
 def test_a_session_without_skips_passes(tmp_path: Path) -> None:
-    assert run_pytest(tmp_path, "def test_runs():\n    pass\n").returncode == 0
+    assert run_pytest(tmp_path, "def test_runs():\n    pass\n", **ALONE).returncode == 0
 
 
 def test_an_entry_allows_its_test_alone_unless_it_ends_in_a_star() -> None:
