@@ -26,6 +26,8 @@ from ragguard.errors import DuplicateIdError, EmptyCorpusError, GenerationError,
 from ragguard.protocols import Progress
 from ragguard.types import Passage
 
+__all__ = ["GenerationReport", "generate_questions"]
+
 _LONGEST_NAME = 100
 
 
