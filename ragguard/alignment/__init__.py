@@ -1,0 +1,1 @@
+"""Whether an answer says only what the passages support."""

@@ -1,0 +1,191 @@
+"""When an answer passes, and what becomes of one that does not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ragguard.alignment.abstention import remaining_claims
+from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.errors import GuardError, InvalidValueError
+from ragguard.protocols import TurnGuard
+from ragguard.types import Action, Claim, Evidence, Passage, Reason, Stage, Turn, Verdict
+
+PASSAGES = (
+    Passage(id="drug", text="The dose for adults is 5 mg a day. It does not thin the blood."),
+    Passage(id="bridge", text="The bridge opened in 1978."),
+)
+GOOD = "The dose for adults is 5 mg a day."
+BAD = "Elephants are pink."
+
+
+class Scored:
+    """An aligner that gives every claim the same score and outcome."""
+
+    def __init__(self, score: float | None, outcome: str = "", *, extra: int = 0) -> None:
+        self.score, self.outcome, self.extra = score, outcome, extra
+        self.threads: set[int] = set()
+
+    def align(
+        self, claims: Sequence[Claim], passages: Sequence[Passage], /, *, question: str = ""
+    ) -> list[Evidence]:
+        self.threads.add(threading.get_ident())
+        return [Evidence(claim=c, score=self.score, outcome=self.outcome) for c in claims][
+            : len(claims) + self.extra
+        ]
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"aligner": "scored"}
+
+
+def verdict(answer: str | None, passages: tuple[Passage, ...] | None = PASSAGES, **settings: Any) -> Verdict:
+    turn = Turn(question="What is the dose?", passages=passages, answer=answer)
+    return ConsistencyGuard(**settings).check(turn, Stage.ANSWER)
+
+
+def test_it_is_a_guard_of_answers() -> None:
+    guard = ConsistencyGuard()
+    assert isinstance(guard, TurnGuard)
+    assert guard.stages == {Stage.ANSWER}
+
+
+def test_a_supported_answer_passes_with_evidence_for_every_claim() -> None:
+    found = verdict(f"Sure! {GOOD} The bridge opened in 1978.")
+    assert (found.action, found.reason, found.score) == (Action.PASS, Reason.OK, 1.0)
+    assert [e.passage_id for e in found.evidence] == ["drug", "bridge"]
+    assert found.uncalibrated
+
+
+@pytest.mark.parametrize(
+    ("answer", "action", "reason"),
+    [
+        (BAD, Action.REFUSE, Reason.UNSUPPORTED_ANSWER),
+        (f"{GOOD} {BAD}", Action.REFUSE, Reason.UNSUPPORTED_ANSWER),
+        ("It thins the blood.", Action.REFUSE, Reason.CONTRADICTED_ANSWER),
+        ("Yes.", Action.REFUSE, Reason.UNVERIFIABLE_ANSWER),
+        ("Hello!", Action.REFUSE, Reason.UNVERIFIABLE_ANSWER),
+        ("", Action.REFUSE, Reason.EMPTY_ANSWER),
+        (" \n", Action.REFUSE, Reason.EMPTY_ANSWER),
+        (None, Action.REFUSE, Reason.EMPTY_ANSWER),
+        ("I don't know.", Action.ABSTAIN, Reason.MODEL_ABSTAINED),
+        ("I don't know, but the dose is 50 mg.", Action.REFUSE, Reason.UNSUPPORTED_ANSWER),
+        ("I don't know why, but the dose for adults is 5 mg.", Action.PASS, Reason.OK),
+        ("It is not true that I don't know.", Action.REFUSE, Reason.UNSUPPORTED_ANSWER),
+    ],
+)
+def test_an_answer_is_judged_by_its_claims(answer: str | None, action: Action, reason: Reason) -> None:
+    found = verdict(answer)
+    assert (found.action, found.reason) == (action, reason)
+
+
+@pytest.mark.parametrize("passages", [None, (), (Passage(id="empty", text=""),)])
+@pytest.mark.parametrize("policy", ["refuse", "redact", "regenerate"])
+def test_without_passages_no_claim_passes(passages: tuple[Passage, ...] | None, policy: str) -> None:
+    found = verdict(GOOD, passages, policy=policy)
+    assert (found.action, found.reason) == (Action.REFUSE, Reason.UNSUPPORTED_ANSWER)
+    assert [e.score for e in found.evidence] == [0.0]
+
+
+def test_annotating_does_not_pass_what_nothing_was_found_for() -> None:
+    assert verdict(GOOD, (), policy="annotate").action is Action.REFUSE
+
+
+def test_an_abstention_needs_no_passages() -> None:
+    assert verdict("I don't know.", None).reason is Reason.MODEL_ABSTAINED
+
+
+def test_a_score_at_the_threshold_is_not_released() -> None:
+    assert verdict(GOOD, aligner=Scored(0.5), threshold=0.5).action is Action.REFUSE
+    assert verdict(GOOD, aligner=Scored(0.51), threshold=0.5).action is Action.PASS
+
+
+@pytest.mark.parametrize("outcome", ["contradicted", "conflicting", "unverifiable"])
+def test_a_high_score_does_not_outweigh_such_an_outcome(outcome: str) -> None:
+    assert verdict(GOOD, aligner=Scored(0.99, outcome), threshold=0.5).action is Action.REFUSE
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.1, None])
+def test_a_score_that_is_none_is_an_error_without_the_text(score: float | None) -> None:
+    with pytest.raises(GuardError) as caught:
+        verdict(GOOD, aligner=Scored(score), threshold=0.5)
+    assert "dose" not in str(caught.value)
+
+
+def test_an_aligner_that_loses_a_claim_is_an_error() -> None:
+    with pytest.raises(GuardError):
+        verdict(GOOD, aligner=Scored(0.9, extra=-1), threshold=0.5)
+
+
+def test_redaction_cuts_the_unsupported_sentence_and_keeps_the_rest() -> None:
+    found = verdict(f"{GOOD} {BAD} The bridge opened in 1978.", policy="redact")
+    assert found.action is Action.REVISE
+    assert found.revised is not None
+    assert found.revised.answer == f"{GOOD} The bridge opened in 1978."
+    assert len(found.evidence) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (f"- {GOOD}\n- {BAD}\n- The bridge opened in 1978.", f"- {GOOD}\n- The bridge opened in 1978."),
+        (f"{GOOD}\n\nHere is more:\n- {BAD}", GOOD),
+        (f"{BAD}\n\n{GOOD}", GOOD),
+        (f"- {BAD} {GOOD}", f"- {GOOD}"),
+        (f"I don't know, but elephants are pink. {GOOD}", GOOD),
+    ],
+)
+def test_what_redaction_leaves_reads_well_and_passes(answer: str, left: str) -> None:
+    found = verdict(answer, policy="redact")
+    assert found.revised is not None
+    assert found.revised.answer == left
+    assert verdict(left).action is Action.PASS
+
+
+@pytest.mark.parametrize("answer", [BAD, f"Sure! {BAD}", f"I don't know. {BAD}"])
+def test_redaction_that_leaves_nothing_factual_refuses(answer: str) -> None:
+    found = verdict(answer, policy="redact")
+    assert (found.action, found.revised) == (Action.REFUSE, None)
+
+
+def test_annotation_passes_and_says_what_is_unsupported() -> None:
+    found = verdict(f"{GOOD} {BAD}", policy="annotate")
+    assert (found.action, found.reason) == (Action.PASS, Reason.UNSUPPORTED_ANSWER)
+    assert found.details["unsupported"] == [1]
+
+
+def test_regeneration_is_asked_for_as_data() -> None:
+    found = verdict(BAD, policy="regenerate")
+    assert (found.action, found.details["do"]) == (Action.REFUSE, "regenerate")
+
+
+def test_details_hold_no_text_of_the_turn() -> None:
+    assert "Elephants" not in str(dict(verdict(BAD).details))
+
+
+@pytest.mark.parametrize("settings", [{"policy": "shout"}, {"threshold": 1.0}, {"threshold": float("nan")}])
+def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValueError):
+        ConsistencyGuard(**settings)
+
+
+def test_an_aligner_without_a_default_needs_a_threshold() -> None:
+    with pytest.raises(InvalidValueError, match="threshold"):
+        ConsistencyGuard(Scored(0.5))
+
+
+def test_the_asynchronous_check_runs_off_the_event_loop() -> None:
+    aligner = Scored(0.9)
+    guard = ConsistencyGuard(aligner, threshold=0.5)
+    turn = Turn(question="q", passages=PASSAGES, answer=GOOD)
+    found = asyncio.run(guard.acheck(turn, Stage.ANSWER))
+    assert found.action is Action.PASS
+    assert threading.get_ident() not in aligner.threads
+
+
+def test_claims_keep_their_place_in_the_answer() -> None:
+    answer = f"Hello! {BAD} I don't know, but it is 7."
+    assert [e.claim for e in verdict(answer).evidence] == remaining_claims(answer)
