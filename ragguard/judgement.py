@@ -9,6 +9,7 @@ from ragguard.types import (
     Action,
     Certificate,
     ErrorInfo,
+    Generation,
     Mode,
     OnError,
     Reason,
@@ -63,6 +64,13 @@ class Judgement:
         """Go on with a standalone form of the question; an empty rewrite keeps the original."""
         if text.strip():
             self.turn = self.turn.replace(standalone=text)
+
+    def answered(self, answer: str | Generation) -> None:
+        """Go on with an answer; passages that its generator had no room for void the retrieval promise."""
+        text = answer.text if isinstance(answer, Generation) else answer
+        self.turn = self.turn.replace(answer=text)
+        if isinstance(answer, Generation) and {p.id for p in self.turn.passages or ()} - set(answer.read):
+            self._void("retrieval", "the generator's budget")
 
     def apply(self, verdict: Verdict) -> None:
         """Record a verdict and, unless it ran in shadow, let it act."""

@@ -149,7 +149,7 @@ class Pipeline:
         if not state.ended and state.turn.answer is None and parts.generator is not None:
             args = (state.turn.query, state.turn.passages or ())
             answer = yield from _timed(state, _Call("generate", parts.generator, args))
-            state.turn = state.turn.replace(answer=answer)
+            state.answered(answer)
         if state.turn.answer is not None:
             yield from self._stage(state, Stage.ANSWER)
         return state.report()
@@ -246,4 +246,4 @@ def _stamped(verdict: Verdict, step: Step, began: float) -> Verdict:
 
 def as_messages(history: Iterable[Message | tuple[str, str]]) -> tuple[Message, ...]:
     """Return the history as `Message`s; (role, text) pairs are accepted."""
-    return tuple(m if isinstance(m, Message) else Message(role=m[0], text=m[1]) for m in history)  # type: ignore[arg-type]
+    return tuple(m if isinstance(m, Message) else Message(role=m[0], text=m[1]) for m in history)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.types import Claim, Evidence, Message, Passage, Report, Stage, Turn, Verdict
+from ragguard.types import Claim, Evidence, Generation, Message, Passage, Report, Stage, Turn, Verdict
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Fingerprint: TypeAlias = Mapping[str, Any]
@@ -104,9 +104,12 @@ class Retriever(Protocol):
 
 
 class Generator(Protocol):
-    """Any generator: a question and the passages kept in, an answer out."""
+    """Any generator: a question and the passages kept in, an answer out.
 
-    def __call__(self, question: str, passages: Sequence[Passage], /) -> str: ...
+    One that cannot read every passage returns a `Generation`, which names those it read.
+    """
+
+    def __call__(self, question: str, passages: Sequence[Passage], /) -> str | Generation: ...
 
 
 class Rewriter(Protocol):

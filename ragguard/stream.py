@@ -12,10 +12,10 @@ import re
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from ragguard.text.sentences import sentence_spans
 from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline, Step
 from ragguard.protocols import TurnGuard
+from ragguard.text.sentences import sentence_spans
 from ragguard.types import Action, Mode, Reason, Report, Stage, Turn, Verdict
 
 _ASK_AFTER = re.compile(r"\s|[。！？｡।॥؟]")

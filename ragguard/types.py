@@ -174,6 +174,17 @@ class Message(_Frozen):
     text: str
 
 
+class Generation(_Frozen):
+    """An answer, with the passages that fitted into the generator's prompt.
+
+    A generator that may leave passages out returns this instead of a string: what it
+    did not read cannot be promised to have been there.
+    """
+
+    text: str
+    read: tuple[str, ...]
+
+
 class Turn(_Frozen):
     """One question on its way to an answer; frozen, so guards return revised copies.
 

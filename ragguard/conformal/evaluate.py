@@ -70,7 +70,7 @@ def evaluate(
     rng = np.random.default_rng(seed)
 
     def part(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-        return _summary(outcomes, artifact.target, confidence, by_cluster, rng)
+        return _summary(outcomes, artifact.target, confidence, rng if by_cluster else None)
 
     categories = sorted({o.category for o in answerable}) if calibration.grouped else []
     return {
@@ -117,12 +117,12 @@ def _coverage(kept: np.ndarray, target: str) -> float:
 
 
 def _summary(
-    outcomes: Sequence[Outcome], target: str, confidence: float, by_cluster: bool, rng: np.random.Generator
+    outcomes: Sequence[Outcome], target: str, confidence: float, bootstrap: np.random.Generator | None
 ) -> dict[str, Any]:
     covered = np.array([o.coverage for o in outcomes])
     passages = np.array([o.passages for o in outcomes], dtype=float)
     tokens = np.array([o.tokens for o in outcomes])
-    interval, method = _interval(outcomes, covered, target, confidence, by_cluster, rng)
+    interval, method = _interval(outcomes, covered, target, confidence, bootstrap)
     return {
         "n": len(outcomes),
         "coverage": _mean(covered),
@@ -140,13 +140,13 @@ def _interval(
     covered: Array,
     target: str,
     confidence: float,
-    by_cluster: bool,
-    rng: np.random.Generator,
+    bootstrap: np.random.Generator | None,
 ) -> tuple[list[float] | None, str]:
     if not len(covered):
         return None, "none"
-    if by_cluster:
-        return list(cluster_bootstrap(covered, [o.cluster for o in outcomes], confidence, rng)), "cluster bootstrap"
+    if bootstrap is not None:
+        clusters = [o.cluster for o in outcomes]
+        return list(cluster_bootstrap(covered, clusters, confidence, bootstrap)), "cluster bootstrap"
     if target == "recall":
         return list(bounded_mean_interval(covered, confidence)), "hoeffding-bentkus"
     return list(binomial_interval(int(covered.sum()), len(covered), confidence)), "clopper-pearson"

@@ -114,9 +114,7 @@ class ConformalRetrievalGuard:
         artifact, novelty = self.calibration.artifact, self.calibration.novelty
         p_value = novelty.p_value(cut.best) if novelty is not None else None
         action, reason = Action.REVISE, Reason.OK
-        if not cut.kept:
-            action, reason = Action.ABSTAIN, Reason.NO_EVIDENCE
-        elif novelty is not None and novelty.is_novel(cut.best):
+        if not cut.kept or (novelty is not None and novelty.is_novel(cut.best)):
             action, reason = Action.ABSTAIN, Reason.NO_EVIDENCE
         elif np.isinf(threshold):
             action, reason = Action.ABSTAIN, Reason.NOVEL_QUESTION

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 from ragguard.corpus.documents import Document
 from ragguard.corpus.offsets import OFFSET_MAPS
-from ragguard.corpus.sentences import sentence_spans, trimmed
 from ragguard.errors import DuplicateIdError, InvalidValueError
 from ragguard.protocols import Embedder
+from ragguard.text.sentences import sentence_spans, trimmed
 from ragguard.types import Passage, Span
 
 _Range: TypeAlias = tuple[int, int]

@@ -41,10 +41,15 @@ def read_json_lines(
     # Not splitlines(): JSON may hold U+2028 and other line ends unescaped.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
-            yield number, _object(line, where=f"{path.name}, line {number}", error=error)
+            yield number, json_object(line, where=f"{path.name}, line {number}", error=error)
 
 
-def _object(line: str, *, where: str, error: type[DataError]) -> dict[str, Any]:
+def json_object(line: str, *, where: str, error: type[DataError]) -> dict[str, Any]:
+    """Return the object that one line of JSON holds.
+
+    Raises:
+        DataError: of the given class, when the line is not one JSON object.
+    """
     try:
         value = json.loads(line, parse_constant=_refuse)
         # What cannot be written as UTF-8 (an unpaired surrogate) would fail much later.

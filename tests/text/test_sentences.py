@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragguard.corpus.sentences import sentence_spans
+from ragguard.text.sentences import sentence_spans
 
 
 @pytest.mark.parametrize(

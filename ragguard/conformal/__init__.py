@@ -1,0 +1,1 @@
+"""Conformal retrieval and the guarantees around it: numpy and scipy.special, no models."""
