@@ -11,7 +11,7 @@ from ragguard.models.prompts import I_DONT_KNOW, fingerprint_of, plain_prompt
 from ragguard.protocols import Fingerprint
 from ragguard.text.sentences import sentence_spans
 from ragguard.text.words import content_words
-from ragguard.types import Passage
+from ragguard.types import Generation, Passage
 from ragguard.worker import run_on_worker
 
 _RANK_DISCOUNT = 0.1
@@ -60,8 +60,8 @@ class AdaptedGenerator:
         self._target = target
         self._invokes = hasattr(target, "invoke")
 
-    def __call__(self, question: str, passages: Sequence[Passage], /) -> str:
-        """Return what the target says, as text.
+    def __call__(self, question: str, passages: Sequence[Passage], /) -> str | Generation:
+        """Return what the target says, as text; a `Generation` is passed on.
 
         Raises:
             GenerationError: it returned neither text nor a message with text.
@@ -70,7 +70,7 @@ class AdaptedGenerator:
             return _text_of(self._target.invoke(plain_prompt(question, passages)))
         return _text_of(self._target(question, passages))
 
-    async def acall(self, question: str, passages: Sequence[Passage], /) -> str:
+    async def acall(self, question: str, passages: Sequence[Passage], /) -> str | Generation:
         """`__call__`, through the target's `ainvoke` or coroutine function where it has one."""
         if self._invokes and hasattr(self._target, "ainvoke"):
             return _text_of(await self._target.ainvoke(plain_prompt(question, passages)))
@@ -113,8 +113,10 @@ def _is_async(target: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(type(target).__call__)
 
 
-def _text_of(reply: Any) -> str:
+def _text_of(reply: Any) -> str | Generation:
     """Text of a string, of a message, or of a message's content blocks."""
+    if isinstance(reply, Generation):
+        return reply
     for found in (reply, getattr(reply, "content", None), getattr(reply, "text", None)):
         if isinstance(found, str):
             return str(found)

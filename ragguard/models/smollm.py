@@ -83,7 +83,7 @@ class SmolLM2Generator:
         """Return the model's reply to a plain prompt, whole up to `max_new_tokens`."""
         tokenizer = self._parts()[1]
         chat = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False
+            [{"role": "user", "content": _defused(prompt)}], add_generation_prompt=True, tokenize=False
         )
         return self._continue([str(chat)], first_line=False)[0]
 
