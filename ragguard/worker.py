@@ -23,12 +23,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("ragguard_deadline", default=None)
+_NAME = "ragguard-worker"
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = threading.Lock()
 
 
 def submit(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-    """Run the function on a worker thread, in a copy of the caller's context."""
+    """Run the function on a worker thread, in a copy of the caller's context.
+
+    Called on a worker it runs at once: waiting there for another worker could wait for ever.
+    """
+    if threading.current_thread().name.startswith(_NAME):
+        return _at_once(function, *args, **kwargs)
     context = contextvars.copy_context()
     return _workers().submit(lambda: context.run(function, *args, **kwargs))
 
@@ -40,8 +46,12 @@ async def run_on_worker(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
 
 @contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
-    """Limit what runs inside the block to so many seconds from now; None sets no limit."""
-    token = _deadline.set(None if seconds is None else time.monotonic() + seconds)
+    """Limit what runs inside the block to so many seconds from now; None sets no limit of its own.
+
+    An earlier end that is already set stays: a part of a turn cannot outlast the turn.
+    """
+    ends = [_deadline.get(), None if seconds is None else time.monotonic() + seconds]
+    token = _deadline.set(min((end for end in ends if end is not None), default=None))
     try:
         yield
     finally:
@@ -71,5 +81,24 @@ def _workers() -> ThreadPoolExecutor:
         if _pool is None:
             # A scorer already uses every core; more threads only add to the latency of each.
             threads = max(2, min(4, os.cpu_count() or 2))
-            _pool = ThreadPoolExecutor(threads, thread_name_prefix="ragguard-worker")
+            _pool = ThreadPoolExecutor(threads, thread_name_prefix=_NAME)
         return _pool
+
+
+def _at_once(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    done: Future[T] = Future()
+    try:
+        done.set_result(function(*args, **kwargs))
+    except Exception as error:  # noqa: BLE001 - the future carries it, as a pool's would
+        done.set_exception(error)
+    return done
+
+
+def _forget_pool() -> None:
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked server inherits the pool but none of its threads: what it submits would wait for ever.
+    os.register_at_fork(after_in_child=_forget_pool)
