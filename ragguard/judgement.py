@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragguard.errors import DeadlineExceededError, RagGuardError
+from ragguard.errors import DeadlineExceededError, GenerationError, RagGuardError
 from ragguard.types import (
     Action,
     Certificate,
@@ -31,7 +31,7 @@ def failure(policy: OnError, guard: str, stage: Stage, error: Exception) -> Verd
 
     Only the error's type and code are kept: its message may hold the user's text.
     """
-    late = isinstance(error, DeadlineExceededError | TimeoutError)
+    late = isinstance(error, DeadlineExceededError)
     code = error.code if isinstance(error, RagGuardError) else "unexpected"
     return Verdict(
         guard=guard,
@@ -66,8 +66,14 @@ class Judgement:
             self.turn = self.turn.replace(standalone=text)
 
     def answered(self, answer: str | Generation) -> None:
-        """Go on with an answer; passages that its generator had no room for void the retrieval promise."""
+        """Go on with an answer; passages that its generator had no room for void the retrieval promise.
+
+        Raises:
+            GenerationError: it is neither text nor a `Generation`.
+        """
         text = answer.text if isinstance(answer, Generation) else answer
+        if not isinstance(text, str):
+            raise GenerationError(f"the generator returned a {type(text).__name__}, not text")
         self.turn = self.turn.replace(answer=text)
         if isinstance(answer, Generation) and {p.id for p in self.turn.passages or ()} - set(answer.read):
             self._void("retrieval", "the generator's budget")
@@ -82,8 +88,8 @@ class Judgement:
         if verdict.revised is not None:
             self._revise(verdict, verdict.revised)
         if verdict.certificate is not None:
-            self._certify(verdict.certificate)
-        if verdict.action is not Action.PASS and (self._deciding is None or verdict.action.ends_turn):
+            self._certify(verdict.certificate, verdict.guard)
+        if self._outweighs(verdict):
             self._deciding = verdict
 
     def report(self) -> Report:
@@ -97,24 +103,31 @@ class Judgement:
             text=self._text(action, reason),
             verdicts=tuple(self._verdicts),
             certificates=tuple(self._certificates.values()),
-            degraded=any(v.degraded for v in self._verdicts),
+            degraded=any(v.degraded for v in self._verdicts if v.mode is not Mode.SHADOW),
             request=self._request(),
             seconds=self.seconds,
         )
 
+    def _outweighs(self, verdict: Verdict) -> bool:
+        """True when this verdict decides from here on; of two revisions, the one with a reason to give."""
+        if verdict.action is Action.PASS:
+            return False
+        held = self._deciding
+        return held is None or verdict.action.ends_turn or held.reason is Reason.OK
+
     def _revise(self, verdict: Verdict, revised: Turn) -> None:
         before = {p.id for p in self.turn.passages or ()}
-        if before - {p.id for p in revised.passages or ()} and verdict.certificate is None:
+        if before - {p.id for p in revised.passages or ()}:
             self._droppers.append(verdict.guard)
             self._void("retrieval", verdict.guard)
         if revised.answer != self.turn.answer:
             self._void("release", verdict.guard)
         self.turn = revised
 
-    def _certify(self, certificate: Certificate) -> None:
-        """Attach a promise, void at once if a guard outside its map removed passages before it."""
+    def _certify(self, certificate: Certificate, guard: str) -> None:
+        """Attach a guard's promise, void at once if one outside its map removed passages before it."""
         self._certificates[certificate.scope] = certificate
-        outside = [name for name in self._droppers if name not in certificate.covers]
+        outside = [name for name in self._droppers if name not in (guard, *certificate.covers)]
         if outside and certificate.scope == "retrieval":
             self._void("retrieval", outside[0])
 
