@@ -7,14 +7,16 @@ another (`_Flow`); a synchronous and an asynchronous driver make the calls.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import inspect
+import threading
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ragguard import protocols
-from ragguard.errors import DeadlineExceededError, InvalidValueError
+from ragguard.errors import DeadlineExceededError, GuardError, InvalidValueError
 from ragguard.judgement import Judgement, failure
 from ragguard.types import Message, Mode, OnError, Report, Stage, Turn, Verdict
 from ragguard.worker import deadline, remaining, run_on_worker, submit
@@ -95,6 +97,7 @@ class Pipeline:
         self.messages = dict(messages or {})
         self.late_results = 0
         self.observer_failures = 0
+        self._counting = threading.Lock()
 
     def check(self, turn: Turn) -> Report:
         """Judge a turn as far as it goes: its question, its passages, its answer.
@@ -172,47 +175,54 @@ class Pipeline:
                 verdict = guard.check(wanted.turn, wanted.stage)
             else:
                 verdict = self._in_time(left, lambda: guard.check(wanted.turn, wanted.stage))
+            return _stamped(verdict, wanted.step, began)
         except Exception as error:
             verdict = failure(wanted.step.on_error, guard.name, wanted.stage, error)
         return _stamped(verdict, wanted.step, began)
 
     def _in_time(self, left: float, check: Callable[[], Verdict]) -> Verdict:
-        if left <= 0:
-            raise DeadlineExceededError("the turn's deadline passed before the guard ran")
+        _require_time(left)
         future = submit(check)
-        try:
-            return future.result(timeout=left)
-        except FutureTimeoutError as error:
-            if not future.cancel():
-                future.add_done_callback(lambda _: self._count_late())
-            raise DeadlineExceededError("the turn's deadline passed while the guard ran") from error
+        # Not `result(timeout)`: a guard's own TimeoutError is not the turn's.
+        done, _ = concurrent.futures.wait([future], timeout=left)
+        if done:
+            return future.result()
+        if not future.cancel():
+            future.add_done_callback(self._discard)
+        raise DeadlineExceededError("the turn's deadline passed while the guard ran")
 
     async def _aask(self, wanted: _Ask) -> Verdict:
         guard, began = wanted.step.guard, time.perf_counter()
         left = remaining()
         try:
-            verdict = await self._in_time_async(left, guard.acheck(wanted.turn, wanted.stage))
+            if left is None:
+                verdict = await guard.acheck(wanted.turn, wanted.stage)
+            else:
+                _require_time(left)
+                verdict = await self._in_time_async(left, guard.acheck(wanted.turn, wanted.stage))
+            return _stamped(verdict, wanted.step, began)
         except Exception as error:
             verdict = failure(wanted.step.on_error, guard.name, wanted.stage, error)
         return _stamped(verdict, wanted.step, began)
 
-    async def _in_time_async(self, left: float | None, check: Awaitable[Verdict]) -> Verdict:
-        if left is None:
-            return await check
+    async def _in_time_async(self, left: float, check: Coroutine[Any, Any, Verdict]) -> Verdict:
         task = asyncio.ensure_future(check)
-        done, _ = await asyncio.wait({task}, timeout=max(left, 0))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError:  # the caller gave the turn up
+            task.cancel()
+            raise
         if done:
             return task.result()
         task.add_done_callback(self._discard)
         raise DeadlineExceededError("the turn's deadline passed while the guard ran")
 
-    def _discard(self, task: asyncio.Future[Verdict]) -> None:
-        if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not log user text
-            self._count_late()
-
-    def _count_late(self) -> None:
-        self.late_results += 1
+    def _discard(self, late: concurrent.futures.Future[Verdict] | asyncio.Future[Verdict]) -> None:
+        """Count a late result; a guard that stopped at the deadline gave none."""
+        # Looking at the exception also keeps asyncio from logging its text.
+        if not late.cancelled() and late.exception() is None:
+            with self._counting:
+                self.late_results += 1
 
     def _observed(self, report: Report) -> Report:
         self._tell("on_report", report)
@@ -223,7 +233,8 @@ class Pipeline:
             try:
                 getattr(observer, method)(*args)
             except Exception:  # an observer never breaks a turn
-                self.observer_failures += 1
+                with self._counting:
+                    self.observer_failures += 1
 
 
 def _timed(state: Judgement, call: _Call) -> Generator[_Call, Any, Any]:
@@ -235,12 +246,20 @@ def _timed(state: Judgement, call: _Call) -> Generator[_Call, Any, Any]:
 
 async def _acall(wanted: _Call) -> Any:
     native = getattr(wanted.function, "acall", wanted.function)
-    if asyncio.iscoroutinefunction(native):
+    if inspect.iscoroutinefunction(native) or inspect.iscoroutinefunction(type(native).__call__):
         return await native(*wanted.args)
-    return await run_on_worker(wanted.function, *wanted.args)
+    reply = await run_on_worker(wanted.function, *wanted.args)
+    return await reply if inspect.isawaitable(reply) else reply
+
+
+def _require_time(left: float) -> None:
+    if left <= 0:
+        raise DeadlineExceededError("the turn's deadline passed before the guard ran")
 
 
 def _stamped(verdict: Verdict, step: Step, began: float) -> Verdict:
+    if not isinstance(verdict, Verdict):
+        raise GuardError(f"guard {step.guard.name!r} returned a {type(verdict).__name__}, not a Verdict")
     return verdict.model_copy(update={"mode": step.mode, "seconds": time.perf_counter() - began})
 
 
