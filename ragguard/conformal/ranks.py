@@ -33,13 +33,14 @@ def check_level(name: str, value: object) -> float:
 def needed_questions(alpha: float, delta: float | None = None) -> int:
     """Return the smallest n for which some rank reaches the target.
 
-    ceil(1/alpha) - 1 for the marginal bound; with delta, ceil(ln delta / ln(1 - alpha)).
+    ceil(1/alpha) - 1 for the marginal bound; with delta, ceil(ln delta / ln(1 - alpha));
+    at least 1.
     """
     check_level("alpha", alpha)
     if delta is None:
-        return math.ceil(1.0 / alpha - _SLACK) - 1
+        return max(1, math.ceil(1.0 / alpha - _SLACK) - 1)
     check_level("delta", delta)
-    return math.ceil(math.log(delta) / math.log1p(-alpha) - _SLACK)
+    return max(1, math.ceil(math.log(delta) / math.log1p(-alpha) - _SLACK))
 
 
 def conformal_rank(n: int, alpha: float, delta: float | None = None) -> int:
@@ -68,8 +69,10 @@ def conformal_rank(n: int, alpha: float, delta: float | None = None) -> int:
     if delta is None:
         return max(1, math.ceil((n + 1) * (1.0 - alpha) - _SLACK))
     ranks = np.arange(1, n + 1)
-    confident = coverage_confidence(n, ranks, alpha) >= 1.0 - delta - 1e-12
-    return int(ranks[np.argmax(confident)])
+    # The chance of an unlucky set is compared relative to delta: beside 1 - delta a small one would vanish.
+    unlucky = betainc(ranks, n + 1.0 - ranks, 1.0 - alpha)
+    unlucky[-1] = 0.0  # rank n suffices up to rounding, or n would have been too small above
+    return int(ranks[np.argmax(unlucky <= delta * (1.0 + _SLACK))])
 
 
 def coverage_confidence(n: int, rank: int | np.ndarray, alpha: float) -> np.ndarray:

@@ -71,7 +71,8 @@ def find_threshold(
     unreachable = int(np.isinf(scores).sum())
     if np.isinf(value):
         least = smallest_alpha(len(scores), len(scores) - unreachable, delta)
-        raise _unattainable(observations, alpha, delta, target, cap, unreachable / len(scores), least)
+        miss_rate = unreachable / len(scores)
+        raise _unattainable(observations, alpha, delta, target, cap, miss_rate, least, unreachable)
     return Threshold(value, len(scores), rank, unreachable)
 
 
@@ -129,13 +130,16 @@ def risk_test(n: int, alpha: float, delta: float | None) -> Callable[[float], bo
     """
     if delta is None:
         return lambda risk: n / (n + 1) * risk + 1.0 / (n + 1) <= alpha + 1e-12
-    return lambda risk: hoeffding_bentkus(risk, n, alpha) <= delta
+    # The slack is relative and below any meaning of delta; without it n = ln delta / ln(1 - alpha) may just fail.
+    return lambda risk: hoeffding_bentkus(risk, n, alpha) <= delta * (1.0 + 1e-9)
 
 
 def hoeffding_bentkus(risk: float, n: int, alpha: float) -> float:
     """Return a p-value for "the true mean exceeds alpha", given the mean of n losses in [0, 1]."""
     if risk >= alpha:
         return 1.0
+    if alpha >= 1.0:
+        return 0.0
     divergence = _xlog(risk, risk / alpha) + _xlog(1 - risk, (1 - risk) / (1 - alpha))
     hoeffding = math.exp(-n * divergence)
     bentkus = math.e * float(bdtr(math.ceil(n * risk - 1e-9), n, alpha))
@@ -166,11 +170,11 @@ def _unattainable(
     cap: int | None,
     miss_rate: float,
     least: float,
-    unreachable: int | None = None,
+    unreachable: int,
 ) -> TargetUnattainableError:
     sufficient = _sufficient_cap(observations, alpha, delta, target) if cap is not None else None
     where = "the retriever's results" if cap is None else f"a cap of {cap} passages"
-    ways = [f"alpha >= {math.ceil(least * 1000) / 1000:g}"]
+    ways = [f"alpha >= {math.ceil(least * 1000) / 1000:g}"] if least < 0.999 else []
     if sufficient is not None:
         ways.append(f"a cap of at least {sufficient} passages")
     else:
