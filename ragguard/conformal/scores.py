@@ -3,8 +3,9 @@
 Every score here is a function of one question's similarities alone and never
 decreases down the ranking, so keeping `score <= threshold` keeps a prefix of it.
 `cosine` is CONFLARE's; the query-relative ones (gap, ratio, softmax, rank) reach
-the same coverage with fewer passages, but always keep the best passage, so "no
-evidence" must come from the novelty test instead.
+the same coverage with fewer passages, but they compare a passage with the others
+returned and keep the best one however poor it is (softmax, unless it does not stand
+out), so "no evidence" must come from the novelty test instead.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ragguard.errors import InvalidValueError, UnknownNameError
 Array: TypeAlias = NDArray[np.float64]
 
 DEFAULT_TEMPERATURE = 0.03
+_LARGEST = np.finfo(np.float64).max
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Score:
     Attributes:
         name: as on the command line.
         function: similarities (m,), descending -> nonconformities (m,), non-decreasing.
-        relative: True when the best passage scores the same whatever its similarity.
+        relative: True when it depends on how a passage stands among those returned.
         parameters: numbers that change the score; part of the artifact.
     """
 
@@ -41,8 +43,12 @@ class Score:
     parameters: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, similarities: Array) -> Array:
-        """Return one nonconformity a passage; an empty list gives an empty array."""
-        return self.function(similarities) if len(similarities) else np.empty(0)
+        """Return one finite nonconformity a passage; an empty list gives an empty array."""
+        if not len(similarities):
+            return np.empty(0)
+        # Infinity is kept for what was not returned: an overflow must not look like it.
+        with np.errstate(over="ignore"):
+            return np.minimum(self.function(similarities), _LARGEST)
 
 
 def make_score(name: str, *, temperature: float | None = None) -> Score:
@@ -71,7 +77,8 @@ def softmax(temperature: float) -> Score:
         )
 
     def surprisal(similarities: Array) -> Array:
-        scaled = similarities / temperature
+        # Shifted first, so that a tiny temperature overflows to "infinitely worse than the best" and not to NaN.
+        scaled = (similarities - similarities[0]) / temperature
         return np.asarray(logsumexp(scaled) - scaled, dtype=np.float64)
 
     return Score("softmax", surprisal, relative=True, parameters={"temperature": float(temperature)})
