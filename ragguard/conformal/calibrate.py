@@ -29,6 +29,13 @@ from ragguard.errors import (
     UnknownNameError,
 )
 
+_CHOICES: Mapping[str, tuple[str | None, ...]] = {
+    "unseen_group": ("abstain", "error"),
+    "weighting": ("exact", "estimated", None),
+    "provenance": ("auto", "human", "synthetic"),
+}
+_LONGEST_DAYS = 36_500
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -76,6 +83,11 @@ class Settings:
             if getattr(self, name) is not None:
                 check_level(name, getattr(self, name))
         check_target(self.target)
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise UnknownNameError(
+                    f"no {name} named {getattr(self, name)!r}", hint=f"one of {', '.join(map(str, known))}"
+                )
         if self.score not in (*SCORES, "auto"):
             raise UnknownNameError(
                 f"no nonconformity score named {self.score!r}", hint=f"one of {', '.join(SCORES)}, auto"
@@ -86,8 +98,11 @@ class Settings:
             )
         if self.cap is not None and self.cap < 1:
             raise InvalidValueError(f"the cap on passages must be at least 1, got {self.cap}")
-        if not self.valid_days > 0:
-            raise InvalidValueError(f"valid_days must be positive, got {self.valid_days}", hint="e.g. 180")
+        if not 0 < self.valid_days <= _LONGEST_DAYS:
+            raise InvalidValueError(
+                f"valid_days must be positive and at most {_LONGEST_DAYS}, got {self.valid_days}",
+                hint="e.g. 180",
+            )
         if not 0.0 <= self.tolerance <= 1.0:
             raise InvalidValueError(f"tolerance must lie in [0, 1], got {self.tolerance}", hint="e.g. 0.1")
         if self.weighting and (self.delta is not None or self.target == "recall" or self.grouped):
@@ -228,9 +243,7 @@ def _categories(
     groups = categorise([o.group for o in held], needed_questions(settings.alpha, settings.delta))
     parts: dict[str, list[Observation]] = {}
     for observation in held:
-        parts.setdefault(
-            groups.assigned[REST if observation.group is None else observation.group], []
-        ).append(observation)
+        parts.setdefault(groups.assigned[observation.group or REST], []).append(observation)
     members: dict[str, list[str]] = {}
     for group, category in groups.assigned.items():
         members.setdefault(category, []).append(group)

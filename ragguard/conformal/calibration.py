@@ -53,6 +53,7 @@ class Calibration:
             raise ArtifactCorruptedError(
                 f"the calibration lacks the arrays {sorted(missing)}", hint="calibrate again"
             )
+        _check_arrays(self.arrays)
         if any(c.threshold is None for c in artifact.categories.values()) and not artifact.weighting:
             raise ArtifactCorruptedError(
                 "the calibration has a category without a threshold", hint="calibrate again"
@@ -86,7 +87,7 @@ class Calibration:
         """Return the category of a group, or None when the group was not calibrated."""
         if not self.grouped:
             return WHOLE
-        return self._category_of.get(REST if group is None else group)
+        return self._category_of.get(group or REST)
 
     def threshold(self, category: str, *, weight: float = 1.0) -> float:
         """Return the threshold; +inf where a weighted question is out of reach."""
@@ -140,9 +141,23 @@ class Calibration:
         return change
 
 
+def _check_arrays(arrays: Arrays) -> None:
+    for name in ("tops", "scores", "weights"):
+        values = arrays.get(name)
+        if values is None:
+            continue
+        # -inf is the best similarity of a question that got no result, +inf the score of one out of reach.
+        if values.ndim != 1 or values.dtype.kind != "f" or np.isnan(values).any():
+            raise ArtifactCorruptedError(
+                f"the array {name!r} of the calibration is malformed", hint="calibrate again"
+            )
+    if len(arrays.get("scores", ())) != len(arrays.get("weights", ())):
+        raise ArtifactCorruptedError("the calibration has not one weight a score", hint="calibrate again")
+
+
 def _differences(prefix: str, calibrated: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
     found = []
-    for key in sorted({*calibrated, *live}):
+    for key in sorted({*calibrated, *live}, key=str):
         ours, theirs, name = calibrated.get(key), live.get(key), f"{prefix}{key}"
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             found += _differences(f"{name}.", ours, theirs)
@@ -152,5 +167,7 @@ def _differences(prefix: str, calibrated: Mapping[str, Any], live: Mapping[str, 
 
 
 def _plain(value: Any) -> Any:
-    """Tuples become lists, as they do in JSON."""
-    return list(value) if isinstance(value, tuple) else value
+    """Tuples become lists at any depth, as they do in JSON."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -41,7 +41,7 @@ class Categories:
 
 
 def categorise(groups: Sequence[str | None], needed: int) -> Categories:
-    """Assign each group a category; a question without a group counts as a group named "rest".
+    """Assign each group a category; a question without a group, or an empty one, counts as a group named "rest".
 
     Args:
         groups: one entry a calibration question.
@@ -50,7 +50,7 @@ def categorise(groups: Sequence[str | None], needed: int) -> Categories:
     Raises:
         TooFewQuestionsError: the small groups together are still below `needed`.
     """
-    counts = Counter(REST if g is None else g for g in groups)
+    counts = Counter(g or REST for g in groups)
     assigned = {g: (g if n >= needed and g != REST else REST) for g, n in counts.items()}
     sizes: Counter[str] = Counter()
     for group, n in counts.items():
