@@ -13,6 +13,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ragguard.errors import ArtifactCorruptedError
+from ragguard.errors import ArtifactCorruptedError, InvalidValueError
 
 FILE_NAME = "calibration.json"
 SCHEMA_VERSION = 1
@@ -39,7 +40,7 @@ class Category(BaseModel):
         members: the groups that use it; empty without groups.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     threshold: float | None
     n: int
@@ -68,7 +69,7 @@ class Artifact(BaseModel):
         informative: further settings, recorded but not compared.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     kind: Literal["ragguard.retrieval"] = "ragguard.retrieval"
@@ -115,16 +116,25 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def save_artifact(artifact: Artifact, arrays: Arrays, folder: str | Path) -> Path:
-    """Write both files into the folder, replacing a calibration there in one step; return the JSON's path."""
+    """Write both files into the folder, replacing a calibration there in one step; return the JSON's path.
+
+    Raises:
+        InvalidValueError: a fingerprint is no JSON value, or not a finite number.
+    """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     packed = io.BytesIO()
     np.savez_compressed(packed, **dict(arrays))  # type: ignore[arg-type]
     data = packed.getvalue()
     name = f"calibration-{_digest(data)[:16]}.npz"
+    try:
+        body = {**artifact.model_dump(mode="json"), "arrays": {"file": name, "sha256": _digest(data)}}
+        body["checksum"] = _digest(_canonical(body))
+    except ValueError as error:
+        raise InvalidValueError(
+            "the calibration cannot be written as JSON", hint="fingerprints are text and finite numbers"
+        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / name, data)
-    body = {**artifact.model_dump(mode="json"), "arrays": {"file": name, "sha256": _digest(data)}}
-    body["checksum"] = _digest(_canonical(body))
     _replace(folder / FILE_NAME, (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode())
     for old in folder.glob("calibration-*.npz"):
         if old.name != name:
@@ -160,7 +170,7 @@ def load_artifact(folder: str | Path) -> tuple[Artifact, dict[str, NDArray[Any]]
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_bytes().decode("utf-8"))
+        body = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise _corrupted(path, f"it cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -174,6 +184,7 @@ def _read_arrays(path: Path, named: Any) -> dict[str, NDArray[Any]]:
     if (
         not isinstance(named, dict)
         or not isinstance(named.get("file"), str)
+        or not named["file"]
         or Path(named["file"]).name != named["file"]
     ):
         raise _corrupted(path, "it does not name its arrays file")
@@ -183,11 +194,18 @@ def _read_arrays(path: Path, named: Any) -> dict[str, NDArray[Any]]:
         if _digest(data) != named.get("sha256"):
             raise _corrupted(arrays, "its content does not match its checksum")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            content = {name: archive[name] for name in archive.files}
     except OSError as error:
         raise _corrupted(arrays, f"it cannot be read: {error.strerror}") from error
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise _corrupted(arrays, "it is not an npz file of plain arrays") from error
+    if not all(isinstance(array, np.ndarray) for array in content.values()):
+        raise _corrupted(arrays, "it is not an npz file of plain arrays")
+    return content
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _corrupted(path: Path, why: str) -> ArtifactCorruptedError:
@@ -206,7 +224,9 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _canonical(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(
+        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def _digest(data: bytes) -> str:
