@@ -29,7 +29,8 @@ class Outcome:
     Attributes:
         coverage: 1.0 or 0.0 ("any", "all"), or the share of relevant passages kept.
         passages, tokens: kept; tokens is NaN when unknown.
-        abstained: True when the question was turned away as novel or without candidates.
+        abstained: True when the guard turns the question away: nothing kept, novel, or a
+            weight for which no threshold exists.
         category: which threshold applied.
         cluster: of the question.
     """
@@ -53,8 +54,8 @@ def evaluate(
     """Return coverage, its interval and the cost on held-out questions, JSON-ready.
 
     `coverage` is over answerable questions of calibrated groups and counts what the
-    cut keeps; `false_abstain_rate` is the share of them turned away by the novelty
-    test, `abstain_rate` the share of unanswerable questions turned away.
+    cut keeps; `false_abstain_rate` is the share of them that the guard turns
+    away all the same, `abstain_rate` the share of unanswerable questions turned away.
 
     Args:
         observations: not used in calibration.
@@ -104,7 +105,7 @@ def outcome(observation: Observation, calibration: Calibration) -> Outcome:
         coverage=_coverage(kept, artifact.target),
         passages=count,
         tokens=float("nan") if tokens is None else float(tokens[:count].sum()),
-        abstained=count == 0 or novel,
+        abstained=count == 0 or novel or bool(np.isinf(threshold)),
         category=category,
         cluster=observation.cluster,
     )

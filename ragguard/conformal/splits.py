@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ragguard.conformal.observations import Observation, Target, target_score
 from ragguard.conformal.ranks import conformal_rank
 from ragguard.conformal.scores import Array, Score
+from ragguard.errors import InvalidValueError
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,24 @@ def random_splits(
 
     The scores do not depend on the split and are computed once. An infinite
     threshold counts as keeping everything that was returned.
+
+    Raises:
+        InvalidValueError: the target is recall, or n leaves no question to test on.
+        TooFewQuestionsError: n is below what alpha and delta need.
     """
+    if target == "recall":
+        raise InvalidValueError("the recall target has no rank: its law is a bound on the mean loss")
     answerable = [o for o in observations if o.answerable]
+    if not 0 < n < len(answerable):
+        raise InvalidValueError(
+            f"n must leave some of the {len(answerable)} answerable questions to test on, got {n}"
+        )
     needed = np.array([target_score(o.relevant_scores(score, cap=cap), target) for o in answerable])
     kept = _KeptCounts(answerable, score, needed, cap)
     rank = conformal_rank(n, alpha, delta)
     parts = [
-        _some_splits(needed, kept, n, rank, rng, min(_CHUNK, splits - done)) for done in range(0, splits, _CHUNK)
+        _some_splits(needed, kept, n, rank, rng, min(_CHUNK, splits - done))
+        for done in range(0, splits, _CHUNK)
     ]
     coverage, passages = (np.concatenate(p) for p in zip(*parts, strict=True))
     return SplitResult(coverage, passages, float(np.mean(np.isinf(passages))), rank / (n + 1), rank)
@@ -94,7 +106,9 @@ def _some_splits(
 class _KeptCounts:
     """How many passages each question keeps at each of the thresholds that can occur."""
 
-    def __init__(self, observations: Sequence[Observation], score: Score, needed: Array, cap: int | None) -> None:
+    def __init__(
+        self, observations: Sequence[Observation], score: Score, needed: Array, cap: int | None
+    ) -> None:
         self._thresholds = np.unique(needed[np.isfinite(needed)])
         rows = [o.nonconformity(score)[:cap] for o in observations]
         self._counts = np.array(
@@ -104,6 +118,8 @@ class _KeptCounts:
 
     def mean_without(self, left_out: NDArray[np.intp], thresholds: Array) -> Array:
         """Return, per split, the mean over the questions not left out; +inf without a finite threshold."""
+        if not len(self._thresholds):
+            return np.full(len(thresholds), np.inf)
         column = np.searchsorted(self._thresholds, np.where(np.isfinite(thresholds), thresholds, np.nan))
         column = np.minimum(column, len(self._thresholds) - 1)
         own = self._counts[left_out, column[:, None]].sum(axis=1)

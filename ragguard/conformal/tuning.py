@@ -28,7 +28,7 @@ def split(
 ) -> tuple[list[Observation], list[Observation]]:
     """Return (tuning, rest) at random; questions of one cluster stay together.
 
-    The tuning part holds at least one question fewer than the rest, and about `share`.
+    The tuning part holds about `share` of the questions, never more.
     """
     clusters: dict[str, list[Observation]] = {}
     for observation in observations:
