@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ragguard.corpus.demo_questions import DemoQuestions
     from ragguard.corpus.documents import Document
     from ragguard.guard import Guard
+    from ragguard.types import Report
 
 ALPHA = 0.1
 
@@ -35,9 +37,13 @@ HELD_OUT_SHOWN = 6
 
 
 def demo(
-    folder: Annotated[Path, typer.Option(help="What the first run builds and the next reuses.")] = Path(".ragguard/demo"),
+    folder: Annotated[Path, typer.Option(help="What the first run builds and the next reuses.")] = Path(
+        ".ragguard/demo"
+    ),
     generator: Annotated[str, typer.Option(help="smollm2, or extractive.")] = "smollm2",
-    shown: Annotated[int, typer.Option(help="Held-out questions answered, beside the unanswerable and baited ones.")] = HELD_OUT_SHOWN,
+    shown: Annotated[
+        int, typer.Option(help="Held-out questions answered, beside the unanswerable and baited ones.")
+    ] = HELD_OUT_SHOWN,
 ) -> None:
     """Calibrate on the standard library's docstrings, answer a dozen questions, measure the promise."""
     from ragguard.corpus.demo_questions import demo_questions
@@ -49,10 +55,12 @@ def demo(
     _introduce(console, documents, questions)
     guard = _calibrated(console, folder, documents, questions, generator)
     asked = [q.question for q in questions.held_out if q.relevant][:shown]
+    reports = []
     for question in [*asked, *UNANSWERABLE, *BAITED]:
-        console.print(f"\n[cyan]? {question}[/cyan]")
-        render_report(console, guard.answer(question))
-    _measure(console, guard, questions)
+        console.print(f"\n[cyan]? {question}[/cyan]", soft_wrap=True)
+        reports.append(guard.answer(question))
+        render_report(console, reports[-1], statement=False)
+    _measure(console, guard, questions, reports)
 
 
 def _introduce(console: Console, documents: list[Document], questions: DemoQuestions) -> None:
@@ -114,12 +122,13 @@ def _made_from(documents: list[Document], questions: DemoQuestions) -> str:
     return json.dumps({"documents": texts, "questions": asked, "alpha": ALPHA, "version": __version__})
 
 
-def _measure(console: Console, guard: Guard, questions: DemoQuestions) -> None:
+def _measure(console: Console, guard: Guard, questions: DemoQuestions, reports: list[Report]) -> None:
     with ProgressBar(shown=True) as progress:
         measured = guard.evaluate(questions.held_out, progress=progress)
+    console.print()
     console.rule("promised and measured")
-    for line in summary(guard, measured):
-        console.print(line)
+    for line in [*summary(guard, measured), added(reports)]:
+        console.print(line, soft_wrap=True)
 
 
 def summary(guard: Guard, measured: dict[str, Any]) -> list[str]:
@@ -135,6 +144,17 @@ def summary(guard: Guard, measured: dict[str, Any]) -> list[str]:
         f"Measured: {measured['coverage']:.3f} on {measured['n']} held-out questions "
         f"(95 % interval {low:.3f} to {high:.3f}); promised {1 - artifact.alpha:.3f}.",
         f"Cost:     {measured['mean_passages']:.1f} passages, {measured['mean_tokens']:.0f} tokens a question.",
-        f"Unanswerable questions turned away before any generation: {measured['abstain_rate']:.0%} of "
-        f"{measured['n_unanswerable']}; answerable ones turned away: {measured['false_abstain_rate']:.1%}.",
+        f"No evidence: {measured['abstain_rate']:.0%} of {measured['n_unanswerable']} held-out unanswerable "
+        f"questions turned away before any generation, and {measured['false_abstain_rate']:.1%} of the answerable "
+        f"ones ({artifact.novelty_level:.0%} allowed).",
     ]
+
+
+def added(reports: list[Report]) -> str:
+    """Return the line on what the guards add to a turn, beside retrieval and generation."""
+    guards = {v.guard for r in reports for v in r.verdicts}
+    medians = [
+        f"{name} {1000 * median(r.seconds[name] for r in reports if name in r.seconds):.1f} ms"
+        for name in sorted(guards)
+    ]
+    return f"Added per turn (median): {', '.join(medians)}."

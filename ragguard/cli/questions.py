@@ -20,11 +20,18 @@ app = typer.Typer(help="Write and validate calibration questions.", no_args_is_h
 def generate(
     corpus: Annotated[list[Path], typer.Option(help="Folder or file; repeatable.")],
     out: Annotated[Path, typer.Option(help="JSONL to append to; a second run resumes it.")],
-    llm: Annotated[str, typer.Option(help="smollm2, or package.module:callable taking a prompt, or an object with invoke.")] = "smollm2",
-    checker: Annotated[str | None, typer.Option(help="Who checks answerability; default: the same model.")] = None,
+    llm: Annotated[
+        str,
+        typer.Option(help="smollm2, or package.module:callable taking a prompt, or an object with invoke."),
+    ] = "smollm2",
+    checker: Annotated[
+        str | None, typer.Option(help="Who checks answerability; default: the same model.")
+    ] = None,
     count: Annotated[int, typer.Option(help="Questions wanted.")] = 100,
     max_tokens: Annotated[int, typer.Option(help="Most tokens of a passage, as calibrated.")] = 200,
-    max_overlap: Annotated[float, typer.Option(help="Most of its passage's words a question may repeat.")] = 0.8,
+    max_overlap: Annotated[
+        float, typer.Option(help="Most of its passage's words a question may repeat.")
+    ] = 0.8,
     budget: Annotated[int | None, typer.Option(help="Most calls of the model.")] = None,
     seed: Annotated[int, typer.Option(help="Of the passages drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")] = False,

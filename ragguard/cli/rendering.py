@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
-from ragguard.types import Action, Evidence, Report
+from ragguard.types import Action, Certificate, Evidence, Reason, Report
 
 _COLOURS = {Action.PASS: "green", Action.REVISE: "green", Action.ABSTAIN: "yellow", Action.REFUSE: "red"}
 _SHOWN = 5
 
 
-def render_report(console: Console, report: Report) -> None:
-    """Print what may be shown, then why: verdict, passages kept, evidence, certificate, time."""
+def render_report(console: Console, report: Report, *, statement: bool = True) -> None:
+    """Print what may be shown, then why: verdict, passages, evidence, certificate, time."""
     colour = _COLOURS[report.action]
     verdict = "released" if report.released else report.action.value
-    console.print(f"[bold]{escape(report.text or '')}[/bold]")
-    console.print(f"  [{colour}]{verdict}[/{colour}] ({report.reason.value}): {report.reason.sentence}")
+    _line(console, Text(report.text or "", style="bold"))
+    console.print(
+        f"  [{colour}]{verdict}[/{colour}] ({report.reason.value})", soft_wrap=True, highlight=False
+    )
     names = [p.id for p in report.passages]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    console.print(f"  kept {len(names)}: {escape(', '.join(names[:_SHOWN]))}{more}", highlight=False)
+    word = "nearest" if report.reason is Reason.NO_EVIDENCE else "kept"
+    _line(console, Text(f"  {word} {len(names)}: {', '.join(names[:_SHOWN])}{more}"))
     if not report.released and report.turn.answer:
-        console.print(Text(f"  withheld: {_short(report.turn.answer)}", style="dim"))
+        _line(console, Text(f"  withheld: {_short(report.turn.answer)}", style="dim"))
     for evidence in [e for v in report.verdicts for e in v.evidence][:3]:
-        console.print(Text(f"  {_evidence(report, evidence)}", style="dim"))
+        _line(console, Text(f"  {_evidence(report, evidence)}", style="dim"))
     certificate = report.certificate()
     if certificate is not None:
-        notes = "".join(f"; {n}" for n in certificate.notes)
-        console.print(
-            Text(f"  certificate {certificate.status}{notes}: {certificate.statement}", style="dim")
-        )
-    console.print(Text(f"  {_times(report)}", style="dim"))
+        _line(console, Text(f"  {_certified(certificate, statement=statement)}", style="dim"))
+    _line(console, Text(f"  {_times(report)}", style="dim"))
+
+
+def _line(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=True)
+
+
+def _certified(certificate: Certificate, *, statement: bool) -> str:
+    why = [certificate.voided_by] if certificate.voided_by else []
+    conditions = "; ".join([*why, *certificate.notes])
+    promise = f": {certificate.statement}" if statement else ""
+    return f"certificate {certificate.status}{f' ({conditions})' if conditions else ''}{promise}"
 
 
 def _evidence(report: Report, evidence: Evidence) -> str:
