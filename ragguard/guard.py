@@ -19,6 +19,7 @@ from ragguard.corpus.questions import Question, load_questions, resolve, write_q
 from ragguard.corpus.retrievers import IndexRetriever, as_retriever
 from ragguard.errors import ConfigurationError, InvalidValueError
 from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions, unresolved
+from ragguard.judgement import CUT
 from ragguard.pipeline import Parts, Step, as_messages
 from ragguard.types import Message, Mode, Report, Stage, Turn
 
@@ -192,13 +193,11 @@ class Guard:
         Raises:
             InvalidValueError: the question is empty.
         """
-        return self.pipeline.run(turn, Parts(retriever=self._parts.retriever, rewriter=self._parts.rewriter))
+        return self.pipeline.run(*self._given(turn))
 
     async def acheck(self, turn: Turn) -> Report:
         """`check`, without blocking the event loop."""
-        return await self.pipeline.arun(
-            turn, Parts(retriever=self._parts.retriever, rewriter=self._parts.rewriter)
-        )
+        return await self.pipeline.arun(*self._given(turn))
 
     def retrieve(self, question: str, **turn: Any) -> Report:
         """Return a report whose passages are those kept for a question; nothing is generated."""
@@ -267,6 +266,9 @@ class Guard:
             return retriever
         return retriever.reading(calibration.most_kept)
 
+    def _given(self, turn: Turn) -> tuple[Turn, Parts]:
+        return _unmarked(turn), Parts(retriever=self._parts.retriever, rewriter=self._parts.rewriter)
+
     def _asked(
         self, question: str, history: History, metadata: Mapping[str, Any] | None
     ) -> tuple[Turn, Parts]:
@@ -278,7 +280,15 @@ class Guard:
         if not isinstance(question, str):
             raise InvalidValueError(f"a question is a string, got {type(question).__name__}")
         turn = Turn(question=question, history=as_messages(history), metadata=dict(metadata or {}))
-        return turn, self._parts
+        return _unmarked(turn), self._parts
+
+
+def _unmarked(turn: Turn) -> Turn:
+    """The turn without the mark of an earlier cut, unless it brings the passages that were cut."""
+    # Metadata may come from a client: passages still to be retrieved cannot have been cut.
+    if turn.passages is not None or CUT not in turn.metadata:
+        return turn
+    return turn.replace(metadata={key: value for key, value in turn.metadata.items() if key != CUT})
 
 
 def as_questions(questions: Questions) -> list[Question]:

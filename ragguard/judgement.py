@@ -19,6 +19,9 @@ from ragguard.types import (
     Verdict,
 )
 
+CUT = "ragguard_cut"
+"""Key of a turn's metadata: which cut its passages went through, and what has voided its promise since."""
+
 _ACTION_ON_ERROR = {OnError.REFUSE: Action.REFUSE, OnError.ABSTAIN: Action.ABSTAIN, OnError.PASS: Action.PASS}
 _DEFAULT_MESSAGES = {
     Action.ABSTAIN: "I don't know: {sentence}",
@@ -116,13 +119,13 @@ class Judgement:
         return held is None or verdict.action.ends_turn or held.reason is Reason.OK
 
     def _revise(self, verdict: Verdict, revised: Turn) -> None:
-        before = {p.id for p in self.turn.passages or ()}
-        if before - {p.id for p in revised.passages or ()}:
+        before, self.turn = self.turn, revised
+        if {p.id for p in before.passages or ()} - {p.id for p in revised.passages or ()}:
             self._droppers.append(verdict.guard)
-            self._void("retrieval", verdict.guard)
-        if revised.answer != self.turn.answer:
+            if verdict.certificate is None or verdict.certificate.scope != "retrieval":
+                self._void("retrieval", verdict.guard)
+        if revised.answer != before.answer:
             self._void("release", verdict.guard)
-        self.turn = revised
 
     def _certify(self, certificate: Certificate, guard: str) -> None:
         """Attach a guard's promise, void at once if one outside its map removed passages before it."""
@@ -135,6 +138,11 @@ class Judgement:
         held = self._certificates.get(scope)
         if held is not None and held.status != "void" and held.status != "none":
             self._certificates[scope] = held.model_copy(update={"status": "void", "voided_by": guard})
+            mark = self.turn.metadata.get(CUT)
+            if scope == "retrieval" and isinstance(mark, dict):
+                # Checked again, the turn must not get the promise back.
+                marked = {**self.turn.metadata, CUT: {**mark, "voided_by": guard}}
+                self.turn = self.turn.replace(metadata=marked)
 
     def _text(self, action: Action, reason: Reason) -> str | None:
         if not action.ends_turn:

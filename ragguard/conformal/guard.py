@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ragguard.conformal.observations import ranked
 from ragguard.conformal.scores import Array
 from ragguard.conformal.statement import statement
 from ragguard.errors import CalibrationExpiredError, GuardError, InvalidScoreError
+from ragguard.judgement import CUT
 from ragguard.types import Action, Certificate, Passage, Reason, Stage, Turn, Verdict
 from ragguard.worker import run_on_worker
 
@@ -36,6 +38,10 @@ class ConformalRetrievalGuard:
     turn to the passages kept, or abstains when the question is novel (`no_evidence`
     when nothing was retrieved) or of a group without a threshold; its certificate
     states the promise.
+
+    Passages that this calibration has already cut for the same question pass as they
+    are. To passages without any score, retrieved elsewhere, the cut does not apply:
+    they pass with a certificate of status "none".
 
     Args:
         calibration: see `Calibration.load`.
@@ -83,12 +89,19 @@ class ConformalRetrievalGuard:
             raise CalibrationExpiredError(
                 f"calibration {artifact.id} expired on {artifact.expires:%Y-%m-%d}", hint="calibrate again"
             )
+        if turn.passages and all(p.score is None for p in turn.passages):
+            return Verdict(
+                guard=self.name, stage=stage, action=Action.PASS, certificate=_elsewhere(len(turn.passages))
+            )
         group = turn.metadata.get("group")
         category = self.calibration.category(None if group is None else str(group))
         if category is None:
             return self._unseen(turn, stage)
         weight = 1.0 if self._weight is None else self._weight(turn.query)
         threshold = self.calibration.threshold(category, weight=weight)
+        earlier = turn.metadata.get(CUT)
+        if isinstance(earlier, dict) and _made_by(earlier, artifact.id, category, turn):
+            return self._again(turn, stage, category, threshold, earlier)
         cut = self._cut(turn.passages or (), threshold)
         return self._verdict(turn, stage, category, threshold, cut)
 
@@ -119,6 +132,10 @@ class ConformalRetrievalGuard:
         elif np.isinf(threshold):
             action, reason = Action.ABSTAIN, Reason.NOVEL_QUESTION
         last = float(cut.nonconformity[len(cut.kept) - 1]) if cut.kept else None
+        revised = turn.replace(passages=cut.kept)
+        if action is Action.REVISE:
+            mark = _mark(artifact.id, category, revised, len(cut.nonconformity))
+            revised = revised.replace(metadata={**turn.metadata, CUT: mark})
         return Verdict(
             guard=self.name,
             stage=stage,
@@ -126,7 +143,7 @@ class ConformalRetrievalGuard:
             reason=reason,
             score=last,
             threshold=threshold if np.isfinite(threshold) else None,
-            revised=turn.replace(passages=cut.kept),
+            revised=revised,
             certificate=self._certificate(category, len(cut.nonconformity), threshold),
             details={
                 "kept": len(cut.kept),
@@ -138,6 +155,25 @@ class ConformalRetrievalGuard:
                     else {}
                 ),
             },
+        )
+
+    def _again(
+        self, turn: Turn, stage: Stage, category: str, threshold: float, earlier: dict[str, Any]
+    ) -> Verdict:
+        """Pass what was kept before; the promise is void if any of it has gone since."""
+        certificate = self._certificate(category, int(earlier["candidates"]), threshold)
+        gone = set(earlier["kept"]) - {p.id for p in turn.passages or ()}
+        voided = earlier.get("voided_by") or ("passages removed after the cut" if gone else None)
+        if voided and certificate.status != "void":
+            certificate = certificate.model_copy(update={"status": "void", "voided_by": str(voided)})
+        details = {"kept": len(turn.passages or ()), "candidates": earlier["candidates"], "cut_before": True}
+        return Verdict(
+            guard=self.name,
+            stage=stage,
+            action=Action.PASS,
+            threshold=threshold,
+            certificate=certificate,
+            details=details,
         )
 
     def _unseen(self, turn: Turn, stage: Stage) -> Verdict:
@@ -191,3 +227,28 @@ class ConformalRetrievalGuard:
             voided_by=voided,
             notes=tuple(notes),
         )
+
+
+def _mark(artifact: str, category: str, turn: Turn, candidates: int) -> dict[str, Any]:
+    kept = [p.id for p in turn.passages or ()]
+    return {"for": _identity(artifact, category, turn), "kept": kept, "candidates": candidates}
+
+
+def _made_by(mark: dict[str, Any], artifact: str, category: str, turn: Turn) -> bool:
+    """True for a mark of this threshold on this very question; any other is no mark at all."""
+    ours = mark.get("for") == _identity(artifact, category, turn)
+    return ours and isinstance(mark.get("kept"), list | tuple) and isinstance(mark.get("candidates"), int)
+
+
+def _identity(artifact: str, category: str, turn: Turn) -> str:
+    content = "\0".join([artifact, category, turn.query])
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _elsewhere(passages: int) -> Certificate:
+    return Certificate(
+        scope="retrieval",
+        status="none",
+        statement="Nothing is promised: these passages did not come through the calibrated retriever.",
+        notes=(f"{passages} passages without a retrieval score; the cut does not apply to them",),
+    )
