@@ -112,11 +112,13 @@ class Judgement:
         )
 
     def _outweighs(self, verdict: Verdict) -> bool:
-        """True when this verdict decides from here on; of two revisions, the one with a reason to give."""
-        if verdict.action is Action.PASS:
+        """True when this verdict decides from here on: the first that had something against the turn, or an end.
+
+        A revision for which nothing stood against the turn is routine: the calibrated cut is one.
+        """
+        if verdict.action is Action.PASS or (verdict.action is Action.REVISE and verdict.reason is Reason.OK):
             return False
-        held = self._deciding
-        return held is None or verdict.action.ends_turn or held.reason is Reason.OK
+        return self._deciding is None or verdict.action.ends_turn
 
     def _revise(self, verdict: Verdict, revised: Turn) -> None:
         before, self.turn = self.turn, revised

@@ -307,7 +307,7 @@ class Report(_Frozen):
         schema_version: of this model's published JSON Schema.
         turn: as it left the loop; after abstain or refuse `turn.answer` is what
             the generator said and must not be shown: show `text`.
-        action: the strictest enforced action (revise once a revision was applied).
+        action: the strictest enforced action; the calibrated cut of a turn is routine and counts as pass.
         reason: of the verdict that decided it.
         text: what may be shown to the user: the answer, or the operator's message.
         verdicts: in the order given, shadow verdicts included.
