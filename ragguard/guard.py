@@ -13,17 +13,23 @@ from ragguard.conformal.calibrate import Provided, calibrate
 from ragguard.conformal.calibrate import Settings as Promise
 from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.evaluate import evaluate, outcome
+from ragguard.conformal.guard import ConformalRetrievalGuard
 from ragguard.conformal.observations import Observation
 from ragguard.corpus.folder import QUESTIONS_FILE, CorpusFolder
-from ragguard.corpus.questions import Question, load_questions, resolve, write_questions
+from ragguard.corpus.questions import write_questions
 from ragguard.corpus.retrievers import IndexRetriever, as_retriever
-from ragguard.errors import ConfigurationError, InvalidValueError
-from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions, unresolved
+from ragguard.errors import (
+    CalibrationMismatchError,
+    ConfigurationError,
+    InvalidValueError,
+)
+from ragguard.evaluation.asked import Questions, as_questions, resolved
+from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions
 from ragguard.judgement import CUT
+from ragguard.models.generators import as_generator
 from ragguard.pipeline import Parts, Step, as_messages
-from ragguard.types import Message, Mode, Report, Stage, Turn
+from ragguard.types import Message, Mode, OnError, Report, Stage, Turn
 
-Questions = str | Path | Sequence[Question | Mapping[str, Any]]
 History = Iterable[Message | tuple[str, str]]
 
 
@@ -36,7 +42,8 @@ class Guard:
     Args:
         calibration: of the cut; None serves without a retrieval guarantee.
         retriever: called by `answer`, and by `check` for a turn without passages.
-        generator: (question, passages) -> answer; overrides the one of `settings`.
+        generator: (question, passages) -> answer, or a LangChain chat model; overrides
+            the one of `settings`.
         rewriter: (question, history) -> standalone question, for follow-ups.
         guards: instead of those of `settings`.
         settings: how to serve.
@@ -45,7 +52,8 @@ class Guard:
         observers: told of every verdict and report.
 
     Raises:
-        CalibrationMismatchError: the retriever is not the one calibrated.
+        CalibrationMismatchError: the retriever is not the one calibrated, or a guard
+            inside the calibrated map is missing.
     """
 
     def __init__(
@@ -53,7 +61,7 @@ class Guard:
         calibration: Calibration | None,
         retriever: Any = None,
         *,
-        generator: protocols.Generator | None = None,
+        generator: Any = None,
         rewriter: protocols.Rewriter | None = None,
         guards: Sequence[protocols.TurnGuard | Step] | None = None,
         settings: Settings | None = None,
@@ -73,8 +81,10 @@ class Guard:
         self.pipeline = build_pipeline(
             self.settings, calibration, guards=guards, change=change, weight=weight, observers=observers
         )
-        generator = generator or build_generator(self.settings)
-        self._parts = Parts(self._serving_retriever(), generator, rewriter)
+        if calibration is not None:
+            _require_upstream(calibration, self.pipeline.steps)
+        generates = build_generator(self.settings) if generator is None else as_generator(generator)
+        self._parts = Parts(self._serving_retriever(), generates, rewriter)
 
     @classmethod
     def calibrate(
@@ -127,9 +137,7 @@ class Guard:
         upstream = _upstream(guards)
         observations = list(
             observe_questions(
-                resolve(loaded, corpus.index, scope=fields.scope)
-                if corpus is not None
-                else unresolved(loaded),
+                resolved(loaded, served, corpus, scope=fields.scope),
                 served,
                 fields=fields,
                 upstream=upstream,
@@ -245,7 +253,7 @@ class Guard:
         loaded = as_questions(questions)
         embedder = getattr(self.retriever, "embedder", None)
         observations = observe_questions(
-            resolve(loaded, self.corpus.index, scope=fields.scope) if self.corpus else unresolved(loaded),
+            resolved(loaded, self.retriever, self.corpus, scope=fields.scope),
             self.retriever,
             fields=fields,
             upstream=[s.guard for s in self.pipeline.steps if s.guard.name in calibration.artifact.upstream],
@@ -261,8 +269,10 @@ class Guard:
         calibration, retriever = self.calibration, self.retriever
         if calibration is None or not isinstance(retriever, IndexRetriever):
             return retriever
-        enforced = self.settings.retrieval.mode is Mode.ENFORCE
-        if not enforced or calibration.artifact.upstream:
+        cut = self.settings.retrieval
+        always = cut.mode is Mode.ENFORCE and cut.on_error is not OnError.PASS
+        first = next(s for s in self.pipeline.steps if Stage.PASSAGES in s.guard.stages)
+        if not always or not isinstance(first.guard, ConformalRetrievalGuard):
             return retriever
         return retriever.reading(calibration.most_kept)
 
@@ -291,11 +301,16 @@ def _unmarked(turn: Turn) -> Turn:
     return turn.replace(metadata={key: value for key, value in turn.metadata.items() if key != CUT})
 
 
-def as_questions(questions: Questions) -> list[Question]:
-    """Return questions from a JSONL path, mappings, or questions."""
-    if isinstance(questions, str | Path):
-        return load_questions(questions)
-    return [q if isinstance(q, Question) else Question.model_validate(dict(q)) for q in questions]
+def _require_upstream(calibration: Calibration, steps: Sequence[Step]) -> None:
+    """Refuse to serve without a guard that the thresholds were calibrated behind."""
+    enforced = {s.guard.name for s in steps if s.mode is Mode.ENFORCE}
+    missing = [name for name in calibration.artifact.upstream if name not in enforced]
+    if missing:
+        raise CalibrationMismatchError(
+            f"this calibration was made behind the guards {missing}, which do not serve here",
+            hint="pass guards=[...] with the guards calibrated, or calibrate again",
+            details={"missing": missing},
+        )
 
 
 def _kept(observation: Observation, calibration: Calibration) -> int:
@@ -319,9 +334,12 @@ def _recorded(promise: Promise) -> dict[str, Any]:
 
 
 def _upstream(guards: Sequence[protocols.TurnGuard | Step] | None) -> list[protocols.TurnGuard]:
-    """The guards that judge passages: calibration runs through them, so they come before the cut."""
+    """The guards that judge passages: calibration runs through them, so they come before the cut.
+
+    One in shadow will drop nothing when serving, so it drops nothing here.
+    """
     steps = [g if isinstance(g, Step) else Step(g) for g in guards or ()]
-    return [s.guard for s in steps if Stage.PASSAGES in s.guard.stages]
+    return [s.guard for s in steps if Stage.PASSAGES in s.guard.stages and s.mode is Mode.ENFORCE]
 
 
 def _fingerprints(retriever: protocols.Retriever, rewriter: protocols.Rewriter | None) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from ragguard.corpus.questions import Scope, resolve
 from ragguard.corpus.runs import Run, load_runs
 from ragguard.corpus.vectors import Kind
 from ragguard.errors import ConfigurationError
+from ragguard.evaluation.asked import as_questions
 from ragguard.evaluation.observe import Fields
-from ragguard.guard import Guard, as_questions
+from ragguard.guard import Guard
 from ragguard.protocols import Progress
 
 

@@ -117,7 +117,9 @@ def observe_questions(
                 provenance=question.provenance,
                 weight=1.0 if weight is None else weight(question.text),
             )
-            yield observation if tokens is None else _counted(observation, found, tokens, counted(observation))
+            yield (
+                observation if tokens is None else _counted(observation, found, tokens, counted(observation))
+            )
         if progress is not None:
             progress("questions", start + len(part), len(questions))
 
@@ -146,29 +148,6 @@ def _retrieve(
         scores = [float("nan") if p.score is None else p.score for p in kept]
         by_id = {p.id: p for p in reversed(kept)}
         yield _Found([p.id for p in kept], np.array(scores, dtype=np.float64), by_id.__getitem__)
-
-
-def unresolved(questions: Sequence[Question]) -> list[ResolvedQuestion]:
-    """Return the questions for a retriever whose passages are not known here: ids are taken as given.
-
-    Raises:
-        QuestionSetError: a question has no `relevant`.
-    """
-    lacking = [q.id for q in questions if q.relevant is None]
-    if lacking:
-        raise QuestionSetError(f"{lacking[:10]} have no `relevant`", hint="[] for none")
-    return [
-        ResolvedQuestion(
-            id=q.id,
-            text=q.question,
-            relevant=tuple(dict.fromkeys(q.relevant or ())),
-            group=q.group,
-            provenance=q.provenance,
-            answer=q.answer,
-            fields=dict(q.fields),
-        )
-        for q in questions
-    ]
 
 
 def _counted(observation: Observation, found: _Found, tokens: TokenCounter, count: int) -> Observation:
