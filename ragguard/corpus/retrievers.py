@@ -7,7 +7,9 @@ LangChain documents) is normalised here and nowhere else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,11 +110,15 @@ class AdaptedRetriever:
         """Return the results as passages, best first.
 
         Raises:
-            InvalidScoreError: a score is missing or NaN and there is no embedder to score with.
+            InvalidScoreError: a score is NaN or infinite, or is missing and there is no
+                embedder to score with.
+            InvalidValueError: what came back is no sequence of results, or two different
+                texts share an id.
         """
-        found = [self._passage(item) for item in self._call(question)]
+        found = [self._passage(item) for item in self._results(question)]
         if any(p.score is None for p in found):
             found = self._scored(question, found)
+        _require_usable(found)
         return sorted(found, key=lambda p: -(p.score or 0.0))
 
     def fingerprint(self) -> dict[str, Any]:
@@ -126,6 +132,17 @@ class AdaptedRetriever:
             "orientation": "lower" if self._sign < 0 else "higher",
             "depth": self.depth,
         }
+
+    def _results(self, question: str) -> Iterable[Any]:
+        results = self._call(question)
+        if isinstance(results, Iterable) and not isinstance(results, str | Mapping):
+            return results
+        if inspect.iscoroutine(results):
+            results.close()
+        raise InvalidValueError(
+            f"the retriever returned a {type(results).__name__}",
+            hint="return a list of results; wrap an asynchronous retriever in a function that waits for it",
+        )
 
     def _passage(self, item: Any) -> Passage:
         passage = as_passage(item)
@@ -195,12 +212,16 @@ def as_passage(item: Any) -> Passage:
     if isinstance(item, Passage):
         return item
     if isinstance(item, tuple | list) and len(item) == 2:
-        return as_passage(item[0]).model_copy(update={"score": float(item[1])})
+        return as_passage(item[0]).model_copy(update={"score": _number(item[1])})
     if isinstance(item, str):
         return Passage(id=item, text="")
     if isinstance(item, Mapping) and isinstance(item.get("id"), str):
-        known = {key: item[key] for key in ("id", "text", "score", "metadata") if item.get(key) is not None}
-        return Passage(**{"text": "", **known})
+        return Passage(
+            id=item["id"],
+            text=str(item.get("text") or ""),
+            score=_number(item.get("score")),
+            metadata=dict(item.get("metadata") or {}),
+        )
     if hasattr(item, "page_content"):
         return _from_document(item)
     raise InvalidValueError(
@@ -214,8 +235,34 @@ def _from_document(document: Any) -> Passage:
     name = getattr(document, "id", None) or metadata.get("id") or metadata.get("source")
     # A document without an identity gets one from its content, the same on every run.
     text = str(document.page_content)
-    name = str(name) if name else "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Passage(id=name, text=text, score=None if score is None else float(score), metadata=metadata)
+    encoded = text.encode("utf-8", "surrogatepass")
+    name = str(name) if name else "sha256:" + hashlib.sha256(encoded).hexdigest()[:16]
+    return Passage(id=name, text=text, score=_number(score), metadata=metadata)
+
+
+def _number(score: Any) -> float | None:
+    try:
+        return None if score is None else float(score)
+    except (TypeError, ValueError) as error:
+        raise InvalidScoreError(
+            f"a retrieval score is a {type(score).__name__}, not a number", hint="return a float, or None"
+        ) from error
+
+
+def _require_usable(found: Sequence[Passage]) -> None:
+    texts: dict[str, str] = {}
+    for passage in found:
+        if passage.score is not None and not math.isfinite(passage.score):
+            raise InvalidScoreError(
+                f"retrieval score of passage {passage.id!r} is {passage.score}",
+                hint="every result needs a finite score",
+            )
+        if texts.setdefault(passage.id, passage.text) != passage.text:
+            # Only one of the two would be kept: chunks that go by their file's name lose each other.
+            raise InvalidValueError(
+                f"two results with different texts have the id {passage.id!r}",
+                hint="give every passage an id of its own, not its document's",
+            )
 
 
 def _scored(passage: Passage, score: float) -> Passage:
