@@ -54,5 +54,11 @@ def main() -> None:
     except RagGuardError as error:
         Console(stderr=True).print(f"[red]{error.code}[/red]:", str(error), highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Paths given on the command line that cannot be read or written.
+        Console(stderr=True).print(
+            "[red]file[/red]:", f"{error.filename or ''}: {error.strerror}", highlight=False, soft_wrap=True
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -124,6 +124,9 @@ def calibrate(
     """Calibrate retrieval so that the needed passage is kept with probability 1 - alpha."""
     from ragguard.cli import calibrating
 
+    _require_one_source(refresh=refresh, runs=runs, questions=questions)
+    if runs is not None and corpus:
+        raise ConfigurationError("give either --corpus or --runs", hint="runs bring their own results")
     promise = Settings(
         alpha=alpha,
         delta=delta,
@@ -197,6 +200,14 @@ def summary(calibration: Calibration, folder: Path) -> dict[str, Any]:
         "by_provenance": dict(artifact.by_provenance),
         "notes": list(artifact.notes),
     }
+
+
+def _require_one_source(**given: Path | None) -> None:
+    named = [f"--{name}" for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise ConfigurationError(
+            f"give one of {', '.join(named)}", hint="--corpus with --questions, or --runs, or --refresh"
+        )
 
 
 def _required(name: str, value: T | None) -> T:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragguard.conformal.artifact import FILE_NAME
 from ragguard.conformal.calibrate import Provided, Settings, calibrate
 from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.observations import Observation, observe
-from ragguard.corpus.folder import QUESTIONS_FILE, CorpusFolder
+from ragguard.conformal.ranks import conformal_rank
+from ragguard.corpus.folder import QUESTIONS_FILE, RECIPE_FILE, CorpusFolder
 from ragguard.corpus.load import load_corpus
 from ragguard.corpus.questions import Scope, resolve
 from ragguard.corpus.runs import Run, load_runs
 from ragguard.corpus.vectors import Kind
-from ragguard.errors import ConfigurationError
+from ragguard.errors import ConfigurationError, InvalidValueError, QuestionSetError, RagGuardError
 from ragguard.evaluation.asked import as_questions
 from ragguard.evaluation.observe import Fields
 from ragguard.guard import Guard
 from ragguard.protocols import Progress
+
+_STAGING = ".calibrating"
 
 
 @dataclass(frozen=True)
@@ -39,55 +45,98 @@ class Recipe:
 
 
 def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progress | None) -> Calibration:
-    """Index the corpus into the folder and calibrate on it.
+    """Index the corpus and calibrate on it; the folder changes only once both have succeeded.
 
-    The questions are checked against the passages before anything is embedded, so
-    that a bad set costs nothing.
+    The questions are counted, and checked against the passages, before anything is
+    embedded, so that a bad set costs nothing.
     """
     questions = as_questions(recipe.questions)
     fields = Fields(group=recipe.group_field, cluster=recipe.cluster_field, scope=recipe.scope)
     fields.require(questions)
-    corpus = CorpusFolder.build(
-        folder,
-        load_corpus(recipe.corpus),
-        embedder=recipe.embedder,
-        max_tokens=recipe.max_tokens,
-        split=recipe.split,
-        kind=recipe.kind,
-        inspect=lambda passages: resolve(questions, passages, scope=recipe.scope),
-        progress=progress,
-    )
-    guard = Guard.calibrate(
-        corpus.retriever(recipe.depth),
-        questions,
-        promise=promise,
-        fields=fields,
-        corpus=corpus,
-        progress=progress,
-        guards=(),
-    )
+    conformal_rank(sum(bool(q.relevant) for q in questions), promise.alpha, promise.delta)
+    if recipe.depth < 1:
+        raise InvalidValueError(f"depth must be at least 1, got {recipe.depth}", hint="e.g. 1000")
+    documents = load_corpus(recipe.corpus)
+    with _staged(folder) as staging:
+        corpus = CorpusFolder.build(
+            staging,
+            documents,
+            embedder=recipe.embedder,
+            max_tokens=recipe.max_tokens,
+            split=recipe.split,
+            kind=recipe.kind,
+            inspect=lambda passages: resolve(questions, passages, scope=recipe.scope),
+            progress=progress,
+        )
+        guard = Guard.calibrate(
+            corpus.retriever(recipe.depth),
+            questions,
+            promise=promise,
+            fields=fields,
+            corpus=corpus,
+            progress=progress,
+            guards=(),
+        )
     return _of(guard)
 
 
 def refreshed(folder: Path, paths: Sequence[Path] | None, progress: Progress | None) -> Calibration:
-    """Re-score the folder's questions against its index, brought to the corpus at `paths` first if given."""
+    """Re-score the folder's questions against its index, brought to the corpus at `paths` first if given.
+
+    Where no threshold is found, index and calibration stay as they were.
+    """
     old = Calibration.load(folder)
     recorded = old.artifact.informative
     if "promise" not in recorded:
         raise ConfigurationError(f"{folder} was calibrated from runs", hint="calibrate again with --runs")
-    corpus = CorpusFolder.open(folder)
-    if paths:
-        corpus.update(load_corpus(paths))
-    guard = Guard.calibrate(
-        corpus.retriever(old.artifact.depth),
-        folder / QUESTIONS_FILE,
-        promise=Settings(**recorded["promise"]),
-        fields=Fields.restored(recorded.get("fields")),
-        corpus=corpus,
-        progress=progress,
-        guards=(),
-    )
+    documents = load_corpus(paths) if paths else None
+    CorpusFolder.open(folder)  # refuses a damaged index before it is copied
+    with _staged(folder) as staging:
+        shutil.rmtree(staging / CorpusFolder.INDEX, ignore_errors=True)
+        shutil.copytree(folder / CorpusFolder.INDEX, staging / CorpusFolder.INDEX)
+        shutil.copyfile(folder / RECIPE_FILE, staging / RECIPE_FILE)
+        corpus = CorpusFolder.open(staging)
+        if documents is not None:
+            corpus.update(documents)
+        guard = Guard.calibrate(
+            corpus.retriever(old.artifact.depth),
+            folder / QUESTIONS_FILE,
+            promise=Settings(**recorded["promise"]),
+            fields=Fields.restored(recorded.get("fields")),
+            corpus=corpus,
+            progress=progress,
+            guards=(),
+        )
     return _of(guard)
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """A folder to calibrate in, which takes the place of what `folder` holds once the block has succeeded.
+
+    What an error of ours ends leaves nothing behind; what a kill ends is taken up again.
+    """
+    created = not folder.exists()
+    staging = folder / _STAGING
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        yield staging
+    except RagGuardError:
+        shutil.rmtree(folder if created else staging, ignore_errors=True)
+        raise
+    _publish(staging, folder)
+
+
+def _publish(staging: Path, folder: Path) -> None:
+    """Move the files over, the calibration last: at no moment does it promise anything about another index."""
+    (folder / FILE_NAME).unlink(missing_ok=True)
+    for old in folder.glob("calibration-*.npz"):
+        old.unlink()
+    shutil.rmtree(folder / CorpusFolder.INDEX, ignore_errors=True)
+    # "calibration-*.npz" sorts before "calibration.json".
+    for path in sorted(staging.iterdir(), key=lambda p: (p.name.startswith("calibration"), p.name)):
+        path.replace(folder / path.name)
+    staging.rmdir()
 
 
 def from_runs(
@@ -100,7 +149,14 @@ def from_runs(
     lower_is_better: bool,
 ) -> Calibration:
     """Calibrate on another retriever's results."""
+    if (folder / RECIPE_FILE).exists():
+        raise ConfigurationError(
+            f"{folder} holds an index with its own calibration", hint="choose another folder for --out"
+        )
     runs = load_runs(path)
+    for name in (group_field, cluster_field):
+        if name is not None and all(run.field(name) is None for run in runs):
+            raise QuestionSetError(f"no run has the field {name!r}", hint="check the field's name")
     observations = observe_runs(runs, group_field, cluster_field, lower_is_better=lower_is_better)
     fields = Fields(group=group_field, cluster=cluster_field)
     provided = Provided(

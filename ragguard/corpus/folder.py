@@ -20,7 +20,6 @@ from ragguard.types import Passage
 
 QUESTIONS_FILE = "questions.jsonl"
 RECIPE_FILE = "corpus.json"
-_INDEX = "index"
 
 
 class CorpusFolder:
@@ -28,6 +27,8 @@ class CorpusFolder:
 
     Use `CorpusFolder.build` or `CorpusFolder.open`.
     """
+
+    INDEX = "index"
 
     def __init__(
         self, path: Path, index: PassageIndex, embedder: protocols.Embedder, recipe: Mapping[str, Any]
@@ -74,7 +75,7 @@ class CorpusFolder:
         if inspect is not None:
             inspect(passages)
         index = PassageIndex.build(
-            path / _INDEX,
+            path / cls.INDEX,
             passages,
             made,
             kind=kind,
@@ -102,7 +103,7 @@ class CorpusFolder:
         if embedder is None and recipe["embedder"] is None:
             raise IndexFileError(f"{path / RECIPE_FILE} names no embedder", hint="pass embedder=...")
         made = embedder if embedder is not None else load_embedder(recipe["embedder"])
-        return cls(path, PassageIndex.open(path / _INDEX, made), made, recipe)
+        return cls(path, PassageIndex.open(path / cls.INDEX, made), made, recipe)
 
     def update(self, documents: Sequence[Document]) -> dict[str, int]:
         """Bring the index to this corpus; passages that did not change keep their vectors.
