@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ragguard.cli.output import ITEM_FAILED, failed, read_items, write_lines
+from ragguard.cli.output import ITEM_FAILED, failed, read_items, report_line, write_lines
 from ragguard.cli.rendering import render_report
 from ragguard.cli.serving import loaded_guard, messages
 from ragguard.errors import ConfigurationError, DataError, QuestionSetError
@@ -34,6 +34,11 @@ def ask(
         raise ConfigurationError("give either a question or --input")
     chosen = generator or ("extractive" if config is None else None)
     guard = loaded_guard(folder, config, generator=chosen)
+    if guard.retriever is None:
+        raise ConfigurationError(
+            f"{folder} was calibrated from runs and holds nothing to search",
+            hint="use `ragguard check` with that retriever's passages",
+        )
     if source is None and not as_json:
         render_report(Console(), guard.answer(question or ""))
         return
@@ -54,9 +59,9 @@ def answers(
                 raise item
             if not isinstance(item.get("question"), str):
                 raise QuestionSetError(f"{where}: no question", hint='each line is {"id","question"}')
-            report = guard.answer(
-                item["question"], history=messages(item.get("history")), metadata=item.get("metadata")
-            )
-            yield {"id": identity, **report.model_dump(mode="json")}
+            history, metadata = messages(item.get("history"), where), item.get("metadata")
+            if not isinstance(metadata, dict | None):
+                raise QuestionSetError(f"{where}: metadata is no object", hint='e.g. {"group": "billing"}')
+            yield report_line(identity, guard.answer(item["question"], history=history, metadata=metadata))
         except Exception as error:  # noqa: BLE001 - one bad item must not stop the others
             yield failed(identity, error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from ragguard.cli.output import ITEM_FAILED, failed, read_items, write_lines
+from ragguard.cli.output import ITEM_FAILED, failed, read_items, report_line, write_lines
 from ragguard.cli.serving import loaded_guard
 from ragguard.errors import DataError, QuestionSetError
 from ragguard.types import Turn
@@ -44,7 +44,7 @@ def reports(
         try:
             if isinstance(item, DataError):
                 raise item
-            yield {"id": identity, **guard.check(_turn(item, where)).model_dump(mode="json")}
+            yield report_line(identity, guard.check(_turn(item, where)))
         except Exception as error:  # noqa: BLE001 - one bad item must not stop the others
             yield failed(identity, error)
 

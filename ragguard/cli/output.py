@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ragguard.corpus.jsonl import json_object, read_text
 from ragguard.errors import DataError, RagGuardError
+from ragguard.types import Report
 
 ITEM_FAILED = 3
 
@@ -38,17 +39,34 @@ def failed(identity: Any, error: Exception) -> dict[str, Any]:
 
 
 def read_items(source: str) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
-    """Yield (where, object or its error) for each line of a JSONL file, or of stdin for "-"."""
-    text = sys.stdin if source == "-" else io.StringIO(read_text(Path(source)), newline="\n")
-    name = "stdin" if source == "-" else Path(source).name
-    for number, line in enumerate(text, start=1):
+    """Return (where, object or its error) for each line of a JSONL file, or of stdin for "-".
+
+    A file is read at once, so that it may be missing before an output is opened, or be that output.
+
+    Raises:
+        UnreadableFileError: the file is missing, or not UTF-8.
+    """
+    if source == "-":
+        return _items("stdin", sys.stdin.buffer)
+    return _items(Path(source).name, io.BytesIO(read_text(Path(source)).encode()))
+
+
+def _items(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{name}, line {number}"
         try:
-            yield where, json_object(line, where=where, error=DataError)
+            yield where, json_object(line.decode("utf-8-sig"), where=where, error=DataError)
+        except UnicodeDecodeError:
+            yield where, DataError(f"{where}: not UTF-8", hint="convert it to UTF-8")
         except DataError as error:
             yield where, error
+
+
+def report_line(identity: Any, report: Report) -> dict[str, Any]:
+    """Return a report as one JSON-ready line; a number that JSON cannot hold becomes null."""
+    return {"id": identity, **json.loads(report.model_dump_json())}
 
 
 @contextmanager

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from ragguard.config import Settings, load_settings
+from ragguard.errors import QuestionSetError
+from ragguard.types import Message
 
 if TYPE_CHECKING:
     from ragguard.guard import Guard
@@ -26,6 +30,14 @@ def loaded_guard(folder: Path, config: Path | None, *, generator: str | None = N
     return Guard.load(folder, settings=settings)
 
 
-def messages(history: Any) -> list[tuple[str, str]]:
-    """Return (role, text) pairs from a JSON history of {"role", "text"} objects."""
-    return [(m["role"], m["text"]) for m in history or ()]
+def messages(history: Any, where: str) -> list[Message]:
+    """Return the messages of a JSON history of {"role", "text"} objects.
+
+    Raises:
+        QuestionSetError: it is anything else.
+    """
+    try:
+        return [Message.model_validate(m) for m in history or ()]
+    except (ValidationError, TypeError):
+        hint = 'a list of {"role": "user" | "assistant" | "system", "text": "..."}'
+        raise QuestionSetError(f"{where}: history cannot be used", hint=hint) from None
