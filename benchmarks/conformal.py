@@ -42,13 +42,23 @@ QUICK = ("squad", "cranfield")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for, print it, and return the exit status."""
     options = _parser().parse_args(arguments)
-    document = json.loads(options.read.read_text(encoding="utf-8")) if options.read else _measured(options)
+    found = json.loads(options.read.read_text(encoding="utf-8")) if options.read else _measured(options)
+    document = _rounded(found)
     text = json.dumps(document, indent=1) + "\n"
     if options.output and "skipped" not in document:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(text, encoding="utf-8")
     sys.stdout.write(markdown(document) if options.markdown else text)
     return 0 if all(check["passed"] for check in document.get("checks", [])) else 1
+
+
+def _rounded(value: Any) -> Any:
+    """The same with six significant digits: more would differ between machines."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _parser() -> argparse.ArgumentParser:
