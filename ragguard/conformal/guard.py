@@ -144,6 +144,7 @@ class ConformalRetrievalGuard:
             score=last,
             threshold=threshold if np.isfinite(threshold) else None,
             revised=revised,
+            dropped=cut.dropped,
             certificate=self._certificate(category, len(cut.nonconformity), threshold),
             details={
                 "kept": len(cut.kept),
@@ -188,6 +189,7 @@ class ConformalRetrievalGuard:
             action=Action.ABSTAIN,
             reason=Reason.UNSEEN_GROUP,
             revised=turn.replace(passages=()),
+            dropped=tuple(dict.fromkeys(p.id for p in turn.passages or ())),
         )
 
     def _certificate(self, category: str, candidates: int, threshold: float) -> Certificate:
