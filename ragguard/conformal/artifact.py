@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -170,7 +171,7 @@ def load_artifact(folder: str | Path) -> tuple[Artifact, dict[str, NDArray[Any]]
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        body = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_no_constant)
+        body = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_finite, parse_float=_finite)
     except OSError as error:
         raise _corrupted(path, f"it cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -204,8 +205,11 @@ def _read_arrays(path: Path, named: Any) -> dict[str, NDArray[Any]]:
     return content
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
 
 
 def _corrupted(path: Path, why: str) -> ArtifactCorruptedError:
