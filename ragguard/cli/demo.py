@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ragguard.cli.rendering import render_report
 from ragguard.conformal.calibrate import Settings
 from ragguard.corpus.progress import ProgressBar
+from ragguard.types import Action
 
 if TYPE_CHECKING:
     from ragguard.corpus.demo_questions import DemoQuestions
@@ -34,6 +36,7 @@ BAITED = (
     "What is the maximum daily dose of ibuprofen for an adult?",
 )
 HELD_OUT_SHOWN = 6
+QUOTED_FROM = 3
 
 
 def demo(
@@ -55,11 +58,15 @@ def demo(
     _introduce(console, documents, questions)
     guard = _calibrated(console, folder, documents, questions, generator)
     asked = [q.question for q in questions.held_out if q.relevant][:shown]
-    reports = []
+    reports: list[Report] = []
+    quoted = 0
     for question in [*asked, *UNANSWERABLE, *BAITED]:
         console.print(f"\n[cyan]? {question}[/cyan]", soft_wrap=True)
         reports.append(guard.answer(question))
         render_report(console, reports[-1], statement=False)
+        if reports[-1].action is Action.REFUSE:
+            quoted += _quote(console, guard, reports[-1])
+    _count(console, reports, quoted)
     _measure(console, guard, questions, reports)
 
 
@@ -84,7 +91,9 @@ def _calibrated(
     from ragguard.config import Settings as Serving
     from ragguard.guard import Guard
 
-    serving = Serving(generator=generator)
+    # Room for every passage that the cut keeps: what the model did not read would void the promise.
+    options = {"max_prompt_tokens": 4096} if generator == "smollm2" else {}
+    serving = Serving(generator=generator, generator_options=options)
     mark = folder / "demo.json"
     made_from = _made_from(documents, questions)
     if mark.exists() and mark.read_text(encoding="utf-8") == made_from:
@@ -120,6 +129,31 @@ def _made_from(documents: list[Document], questions: DemoQuestions) -> str:
     texts = sha256("\0".join(f"{d.id}\0{d.text}" for d in documents).encode()).hexdigest()
     asked = sha256("".join(q.model_dump_json() for q in questions.calibration).encode()).hexdigest()
     return json.dumps({"documents": texts, "questions": asked, "alpha": ALPHA, "version": __version__})
+
+
+def _quote(console: Console, guard: Guard, refused: Report) -> bool:
+    """Offer the sentence of the best passages nearest to the question instead, through the same guard."""
+    from ragguard.models.generators import ExtractiveGenerator
+
+    best = refused.passages[:QUOTED_FROM]
+    answer = ExtractiveGenerator(max_sentences=1)(refused.turn.query, best)
+    quoted = guard.check(refused.turn.replace(answer=answer))
+    if not quoted.released:
+        return False
+    text = escape(" ".join((quoted.text or "").split()))
+    console.print(f"  [green]quoted instead[/green]: {text}", soft_wrap=True)
+    return True
+
+
+def _count(console: Console, reports: list[Report], quoted: int) -> None:
+    released = sum(r.released for r in reports)
+    turned_away = sum(r.action is Action.ABSTAIN for r in reports)
+    refused = len(reports) - released - turned_away
+    console.print(
+        f"\nOf {len(reports)} questions: {released} answers released, {refused} refused as unsupported "
+        f"({quoted} of them with a quotation instead), {turned_away} turned away for lack of evidence.",
+        soft_wrap=True,
+    )
 
 
 def _measure(console: Console, guard: Guard, questions: DemoQuestions, reports: list[Report]) -> None:
