@@ -57,7 +57,12 @@ def demo(
     questions = demo_questions(documents)
     _introduce(console, documents, questions)
     guard = _calibrated(console, folder, documents, questions, generator)
-    asked = [q.question for q in questions.held_out if q.relevant][:shown]
+    asked = nearest(guard, [q.question for q in questions.held_out if q.relevant])[:shown]
+    console.print(
+        f"Asked: the {len(asked)} held-out questions with the nearest passage, {len(UNANSWERABLE)} that the "
+        f"documentation cannot answer, {len(BAITED)} baited.",
+        soft_wrap=True,
+    )
     reports: list[Report] = []
     quoted = 0
     for question in [*asked, *UNANSWERABLE, *BAITED]:
@@ -135,14 +140,29 @@ def _quote(console: Console, guard: Guard, refused: Report) -> bool:
     """Offer the sentence of the best passages nearest to the question instead, through the same guard."""
     from ragguard.models.generators import ExtractiveGenerator
 
-    best = refused.passages[:QUOTED_FROM]
-    answer = ExtractiveGenerator(max_sentences=1)(refused.turn.query, best)
+    # A signature is no sentence: only what follows it is quoted.
+    best = [
+        p.model_copy(update={"text": p.text.split("\n\n", 1)[-1]}) for p in refused.passages[:QUOTED_FROM]
+    ]
+    answer = ExtractiveGenerator(max_sentences=1, least_shared=0.0)(refused.turn.query, best)
     quoted = guard.check(refused.turn.replace(answer=answer))
     if not quoted.released:
         return False
     text = escape(" ".join((quoted.text or "").split()))
     console.print(f"  [green]quoted instead[/green]: {text}", soft_wrap=True)
     return True
+
+
+def nearest(guard: Guard, questions: list[str]) -> list[str]:
+    """Return the questions, those with the most similar passage first."""
+    if guard.corpus is None:
+        return questions
+    ranked = guard.corpus.retriever(1).rank(questions)
+    tops = {
+        question: float(similarities[0])
+        for question, (_, similarities) in zip(questions, ranked, strict=True)
+    }
+    return sorted(questions, key=lambda q: -tops[q])
 
 
 def _count(console: Console, reports: list[Report], quoted: int) -> None:

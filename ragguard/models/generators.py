@@ -15,7 +15,6 @@ from ragguard.types import Generation, Passage
 from ragguard.worker import run_on_worker
 
 _RANK_DISCOUNT = 0.1
-_LEAST_SHARED = 1 / 3
 _STOPS = ".!?:…。！？।॥؟"
 
 
@@ -24,16 +23,20 @@ class ExtractiveGenerator:
 
     A sentence scores the share of the question's content words that it holds,
     less a tenth for each passage ranked before its own. Says "I don't know." when
-    no sentence holds more than a third of them.
+    no sentence holds more than `least_shared` of them.
 
     Args:
         max_sentences: quoted at most, at least 1.
+        least_shared: share of the question's content words that a sentence must exceed, in [0, 1).
     """
 
-    def __init__(self, max_sentences: int = 2) -> None:
+    def __init__(self, max_sentences: int = 2, *, least_shared: float = 1 / 3) -> None:
         if max_sentences < 1:
             raise InvalidValueError(f"max_sentences must be at least 1, got {max_sentences}")
+        if not 0 <= least_shared < 1:
+            raise InvalidValueError(f"least_shared must lie in [0, 1), got {least_shared}", hint="e.g. 0.33")
         self.max_sentences = max_sentences
+        self.least_shared = least_shared
 
     def __call__(self, question: str, passages: Sequence[Passage], /) -> str:
         """Return the best sentences in the order of the passages, or "I don't know."."""
@@ -43,14 +46,19 @@ class ExtractiveGenerator:
             for start, end in sentence_spans(passage.text):
                 sentence = " ".join(passage.text[start:end].split())
                 shared = len(wanted & content_words(sentence)) / max(len(wanted), 1)
-                if shared > _LEAST_SHARED and sentence not in found:
+                if shared > self.least_shared and sentence not in found:
                     found[sentence] = (-shared * (1 - _RANK_DISCOUNT) ** rank, len(found))
         best = sorted(found, key=found.__getitem__)[: self.max_sentences]
         return _joined(sorted(best, key=lambda s: found[s][1])) or I_DONT_KNOW
 
     def fingerprint(self) -> Fingerprint:
         """Name and settings."""
-        return {"generator": "extractive", "version": 1, "max_sentences": self.max_sentences}
+        return {
+            "generator": "extractive",
+            "version": 1,
+            "max_sentences": self.max_sentences,
+            "least_shared": self.least_shared,
+        }
 
 
 class AdaptedGenerator:
