@@ -89,13 +89,19 @@ def refreshed(folder: Path, paths: Sequence[Path] | None, progress: Progress | N
     recorded = old.artifact.informative
     if "promise" not in recorded:
         raise ConfigurationError(f"{folder} was calibrated from runs", hint="calibrate again with --runs")
+    if old.artifact.upstream or old.artifact.fingerprints.get("rewriter") is not None:
+        # Calibrating without them would silently promise something else.
+        raise ConfigurationError(
+            f"{folder} was calibrated with guards or a rewriter that a command cannot name",
+            hint="call Guard.calibrate again with the same ones",
+        )
     documents = load_corpus(paths) if paths else None
-    CorpusFolder.open(folder)  # refuses a damaged index before it is copied
+    embedder = CorpusFolder.open(folder).embedder  # refuses a damaged index before it is copied
     with _staged(folder) as staging:
         shutil.rmtree(staging / CorpusFolder.INDEX, ignore_errors=True)
         shutil.copytree(folder / CorpusFolder.INDEX, staging / CorpusFolder.INDEX)
         shutil.copyfile(folder / RECIPE_FILE, staging / RECIPE_FILE)
-        corpus = CorpusFolder.open(staging)
+        corpus = CorpusFolder.open(staging, embedder=embedder)
         if documents is not None:
             corpus.update(documents)
         guard = Guard.calibrate(
@@ -161,7 +167,10 @@ def from_runs(
     fields = Fields(group=group_field, cluster=cluster_field)
     provided = Provided(
         fingerprints={"retriever": {"name": "runs"}, "orientation": "lower" if lower_is_better else "higher"},
-        informative={"fields": fields.recorded()},
+        informative={
+            "fields": fields.recorded(),
+            "scores": "distances" if lower_is_better else "similarities",
+        },
         depth=runs[0].k,
     )
     calibration = calibrate(observations, promise, provided=provided)
