@@ -8,7 +8,7 @@ from typing import Any
 
 from ragguard.errors import ConfigurationError, UnknownNameError
 
-GROUPS = ("ragguard.guards", "ragguard.generators", "ragguard.aligners", "ragguard.embedders")
+GROUPS = ("ragguard.guards", "ragguard.generators", "ragguard.aligners")
 """What can be plugged in; each entry point names a callable that builds one from keyword options."""
 
 
@@ -22,7 +22,8 @@ def create(group: str, name: str, /, **options: Any) -> Any:
 
     Raises:
         UnknownNameError: nothing of that name is registered; the known names are listed.
-        ConfigurationError: the options do not fit, or the plugin cannot be imported.
+        ConfigurationError: the options do not fit, the plugin cannot be imported, or two
+            packages claim the name.
     """
     entries = _entries(group)
     if name not in entries:
@@ -42,4 +43,12 @@ def create(group: str, name: str, /, **options: Any) -> Any:
 
 @cache
 def _entries(group: str) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=group)}
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        # One package found twice on the path is no quarrel; another one must not slip in under a known name.
+        if found.setdefault(entry.name, entry).value != entry.value:
+            raise ConfigurationError(
+                f"two packages register {entry.name!r} in {group}: {found[entry.name].value} and {entry.value}",
+                hint="uninstall one",
+            )
+    return found

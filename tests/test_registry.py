@@ -60,6 +60,14 @@ def test_a_plugin_that_cannot_be_imported_is_a_configuration_error(name: str) ->
         registry.create("ragguard.guards", name)
 
 
+@pytest.mark.usefixtures("plugin")
+def test_a_package_cannot_slip_in_under_a_known_name(tmp_path: Path) -> None:
+    info = tmp_path / "a_plugin_of_a_test-1.0.dist-info"
+    (info / "entry_points.txt").write_text("[ragguard.guards]\nconsistency = a_plugin_of_a_test:Named\n")
+    with pytest.raises(ConfigurationError, match="two packages register 'consistency'"):
+        registry.create("ragguard.guards", "consistency")
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="consistency"):
         registry.create("ragguard.guards", "no-such")
