@@ -121,6 +121,8 @@ def test_a_weighted_question_out_of_reach_is_turned_away_as_the_guard_does() -> 
     light, heavy = (outcome(replace(TINY[0], weight=w), made) for w in (1.0, 100.0))
     assert (light.abstained, heavy.abstained) == (False, True)
     assert (light.passages, heavy.passages) == (2, 4)
+    lost = replace(TINY[0], positions=(MISS,), weight=100.0)
+    assert outcome(lost, made).coverage == 0.0
 
 
 @examples(40)

@@ -108,6 +108,7 @@ def test_a_delta_that_exactly_n_questions_reach_takes_the_last_rank(alpha: float
 
 def test_a_delta_a_breath_below_that_takes_it_too() -> None:
     assert conformal_rank(2, 0.1, 0.81 * (1 - 5e-11)) == 2
+    assert conformal_rank(2, 0.9999, 1e-8 * (1 - 8e-9)) == 2
 
 
 @examples()

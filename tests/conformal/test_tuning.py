@@ -18,7 +18,7 @@ RNG = np.random.default_rng
 
 
 def made_by(
-    question: Callable[[np.random.Generator], tuple[list[float], int]], count: int = 200
+    question: Callable[[np.random.Generator], tuple[list[float], int]], count: int = 90
 ) -> list[Observation]:
     rng, found = RNG(7), []
     for i in range(count):
@@ -36,6 +36,7 @@ def test_below_fifty_questions_nothing_is_tuned() -> None:
 def test_from_fifty_questions_a_fifth_is_tuned_on_and_not_calibrated_on() -> None:
     made = calibrate(searched(MINIMUM_QUESTIONS, RNG(0)), Settings())
     assert (made.artifact.n, made.artifact.n_tuning) == (40, 10)
+    assert made.artifact.categories[""].n == len(made.arrays["tops"]) == 40
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.conformal.populations import at_distances
 
 SMALL = [f"s{i}" for i in range(8)]
 """Groups of six hard questions each, with distances up to 2; the large one has 72 easy ones, up to 1."""
-DRAWS = 300
+DRAWS = 200
 
 
 def question_set(rng: np.random.Generator) -> list[Observation]:

@@ -31,7 +31,7 @@ def risks(n: int, alpha: float, delta: float | None, draws: int, seed: int) -> n
 
 def test_risk_control_holds_on_average_and_is_not_much_stricter_than_asked() -> None:
     for n, alpha in [(30, 0.1), (60, 0.2)]:
-        found = risks(n, alpha, None, 1200, n)
+        found = risks(n, alpha, None, 600, n)
         error = found.std(ddof=1) / np.sqrt(len(found))
         assert found.mean() <= alpha + 4 * error
         # Angelopoulos et al. 2022, theorem 2: at most 2/(n + 1) below, for continuous losses.
@@ -42,7 +42,7 @@ def test_risk_control_holds_on_average_and_is_not_much_stricter_than_asked() -> 
 def test_risk_exceeds_its_bound_for_at_most_delta_of_the_calibration_sets(
     n: int, alpha: float, delta: float
 ) -> None:
-    draws = 600
+    draws = 400
     found = risks(n, alpha, delta, draws, n)
     assert np.mean(found > alpha) <= delta + 4 * np.sqrt(delta * (1 - delta) / draws)
     # Not vacuous: the risk allowed is used up to the noise of n questions.
