@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragguard import protocols, registry
 from ragguard.config import GuardSettings, Settings
@@ -56,7 +56,15 @@ def build_generator(settings: Settings) -> protocols.Generator | None:
 
 
 def _steps(settings: Settings) -> list[Step]:
-    return [_step(s, registry.create("ragguard.guards", s.use, **s.options)) for s in settings.guards]
+    return [_step(s, registry.create("ragguard.guards", s.use, **_options(s))) for s in settings.guards]
+
+
+def _options(settings: GuardSettings) -> dict[str, Any]:
+    """The options, with an aligner given by name made from its entry point."""
+    options = dict(settings.options)
+    if isinstance(options.get("aligner"), str):
+        options["aligner"] = registry.create("ragguard.aligners", options["aligner"])
+    return options
 
 
 def _cut(

@@ -1,7 +1,7 @@
 """The typer application, and how errors become exit codes.
 
-Exit codes: 0 done, 2 usage or configuration, 3 at least one item failed, 4 no
-valid threshold, 130 interrupted.
+Exit codes: 0 done, 1 a model gave nothing usable, 2 usage or configuration, 3 at
+least one item failed, 4 no valid threshold, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ragguard._version import __version__
 from ragguard.cli import ask, calibrate, check, demo, evaluate, info, questions
@@ -32,16 +33,20 @@ app.command("info")(info.info)
 app.command("demo")(demo.demo)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def version(
-    show: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
     """Guard retrieval-augmented generation."""
-    if show:
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 def main() -> None:
@@ -52,13 +57,17 @@ def main() -> None:
     try:
         app()
     except RagGuardError as error:
-        Console(stderr=True).print(f"[red]{error.code}[/red]:", str(error), highlight=False, soft_wrap=True)
+        _complain(error.code, str(error))
         sys.exit(error.exit_code)
     except OSError as error:
         # Paths given on the command line that cannot be read or written.
-        Console(stderr=True).print(
-            "[red]file[/red]:", f"{error.filename or ''}: {error.strerror}", highlight=False, soft_wrap=True
-        )
+        _complain("file", f"{error.filename or ''}: {error.strerror}")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _complain(code: str, message: str) -> None:
+    # As text, not markup: ids and paths may hold square brackets.
+    line = Text.assemble((code, "red"), f": {message}")
+    Console(stderr=True).print(line, highlight=False, soft_wrap=True)

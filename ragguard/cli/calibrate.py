@@ -68,6 +68,7 @@ class Provenance(StrEnum):
 
 
 def calibrate(
+    context: typer.Context,
     corpus: Annotated[
         list[Path] | None, typer.Option(help="Folder or file (.jsonl .txt .md .html .pdf); repeatable.")
     ] = None,
@@ -125,6 +126,8 @@ def calibrate(
     from ragguard.cli import calibrating
 
     _require_one_source(refresh=refresh, runs=runs, questions=questions)
+    if refresh is not None:
+        _require_nothing_else(context)
     if runs is not None and corpus:
         raise ConfigurationError("give either --corpus or --runs", hint="runs bring their own results")
     promise = Settings(
@@ -214,3 +217,20 @@ def _required(name: str, value: T | None) -> T:
     if not value:
         raise ConfigurationError(f"{name} is missing", hint="see `ragguard calibrate --help`")
     return value
+
+
+def _require_nothing_else(context: typer.Context) -> None:
+    """A refresh keeps every setting of its folder; an option given beside it would be ignored."""
+    given = [
+        name
+        for name in context.params
+        if name not in ("refresh", "corpus", "as_json")
+        and (source := context.get_parameter_source(name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigurationError(
+            f"--refresh keeps the settings of its folder and takes no {options}",
+            hint="calibrate anew with --corpus and --questions to change them",
+        )

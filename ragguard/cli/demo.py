@@ -200,7 +200,7 @@ def summary(guard: Guard, measured: dict[str, Any]) -> list[str]:
         f"Cost:     {measured['mean_passages']:.1f} passages, {measured['mean_tokens']:.0f} tokens a question.",
         f"No evidence: {measured['abstain_rate']:.0%} of {measured['n_unanswerable']} held-out unanswerable "
         f"questions turned away before any generation, and {measured['false_abstain_rate']:.1%} of the answerable "
-        f"ones ({artifact.novelty_level:.0%} allowed).",
+        "ones.",
     ]
 
 

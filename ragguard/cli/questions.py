@@ -94,6 +94,6 @@ def language_model(name: str) -> Callable[[str], str]:
         found: Callable[[str], str] = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigurationError(
-            f"--llm {name!r} cannot be imported", hint="smollm2, or package.module:callable"
+            f"the language model {name!r} cannot be imported", hint="smollm2, or package.module:callable"
         ) from error
     return found

@@ -113,9 +113,12 @@ class ConformalRetrievalGuard:
                 hint="let the guard retrieve, or wrap the retriever so that every result carries its score",
             )
         by_id: dict[str, Passage] = {}
-        for passage in sorted(candidates, key=lambda p: -(p.score or 0.0)):
+        # Runs may have been calibrated on distances; passages then carry distances too.
+        sign = -1.0 if self.calibration.artifact.informative.get("scores") == "distances" else 1.0
+        scores = [sign * float(p.score or 0.0) for p in candidates]
+        for _, passage in sorted(zip(scores, candidates, strict=True), key=lambda pair: -pair[0]):
             by_id.setdefault(passage.id, passage)
-        ids, similarities = ranked([p.id for p in candidates], [float(p.score or 0.0) for p in candidates])
+        ids, similarities = ranked([p.id for p in candidates], scores)
         nonconformity = self.calibration.score(similarities)
         count = int(np.searchsorted(nonconformity, threshold, side="right"))
         cap = self.calibration.artifact.cap

@@ -28,4 +28,7 @@ def statement(artifact: Artifact) -> str:
         draw = f"on average over calibration sets of n={artifact.n}"
     else:
         draw = f"with confidence {1 - artifact.delta:.4g} in this calibration set of n={artifact.n}"
-    return f"For answerable questions like those calibrated on, {promise}{scope}, {draw}."
+    turned_away = ""
+    if artifact.novelty_level is not None:
+        turned_away = f" At most a share of {artifact.novelty_level:.4g} of them is turned away as novel."
+    return f"For answerable questions like those calibrated on, {promise}{scope}, {draw}.{turned_away}"

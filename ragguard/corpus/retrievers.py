@@ -19,6 +19,7 @@ from ragguard.corpus.index import PassageIndex
 from ragguard.errors import InvalidScoreError, InvalidValueError
 from ragguard.protocols import FloatArray
 from ragguard.types import Passage
+from ragguard.worker import run_on_worker
 
 DEFAULT_DEPTH = 1000
 
@@ -104,7 +105,7 @@ class AdaptedRetriever:
         self._name = name
         self._embedder = embedder
         self._sign = -1.0 if lower_is_better else 1.0
-        self.depth = limit
+        self.depth = getattr(base, "depth", None) if limit is None else limit
 
     def __call__(self, question: str) -> list[Passage]:
         """Return the results as passages, best first.
@@ -115,7 +116,19 @@ class AdaptedRetriever:
             InvalidValueError: what came back is no sequence of results, or two different
                 texts share an id.
         """
-        found = [self._passage(item) for item in self._results(question)]
+        return self._ordered(question, self._call(question))
+
+    async def acall(self, question: str) -> list[Passage]:
+        """`__call__`, through the retriever's own asynchronous method where it has one."""
+        native = next((getattr(self._base, n) for n in ("acall", "ainvoke") if hasattr(self._base, n)), None)
+        if native is None and inspect.iscoroutinefunction(self._call):
+            native = self._call
+        if native is None:
+            return await run_on_worker(self.__call__, question)
+        return await run_on_worker(self._ordered, question, await native(question))
+
+    def _ordered(self, question: str, results: Any) -> list[Passage]:
+        found = [self._passage(item) for item in _iterable(results)]
         if any(p.score is None for p in found):
             found = self._scored(question, found)
         _require_usable(found)
@@ -133,17 +146,6 @@ class AdaptedRetriever:
             "depth": self.depth,
         }
 
-    def _results(self, question: str) -> Iterable[Any]:
-        results = self._call(question)
-        if isinstance(results, Iterable) and not isinstance(results, str | Mapping):
-            return results
-        if inspect.iscoroutine(results):
-            results.close()
-        raise InvalidValueError(
-            f"the retriever returned a {type(results).__name__}",
-            hint="return a list of results; wrap an asynchronous retriever in a function that waits for it",
-        )
-
     def _passage(self, item: Any) -> Passage:
         passage = as_passage(item)
         if passage.score is None or self._sign > 0:
@@ -157,9 +159,11 @@ class AdaptedRetriever:
                 f"the retriever gave no score for passage {missing!r}",
                 hint="return (passage, score) pairs, or pass embedder=... so that the guard scores them itself",
             )
-        query = self._embedder.embed_queries([question])[0]
-        vectors = self._embedder.embed_passages([p.text for p in found])
-        return [p.model_copy(update={"score": float(s)}) for p, s in zip(found, vectors @ query, strict=True)]
+        query = self._embedder.embed_queries([question])[0].astype(np.float64)
+        vectors = self._embedder.embed_passages([p.text for p in found]).astype(np.float64)
+        # One product a passage: a score must not depend on how many neighbours it was computed with.
+        scores = [float(vector @ query) for vector in vectors]
+        return [p.model_copy(update={"score": s}) for p, s in zip(found, scores, strict=True)]
 
 
 class RescoringRetriever:
@@ -247,6 +251,17 @@ def _number(score: Any) -> float | None:
         raise InvalidScoreError(
             f"a retrieval score is a {type(score).__name__}, not a number", hint="return a float, or None"
         ) from error
+
+
+def _iterable(results: Any) -> Iterable[Any]:
+    if isinstance(results, Iterable) and not isinstance(results, str | Mapping):
+        return results
+    if inspect.iscoroutine(results):
+        results.close()
+    raise InvalidValueError(
+        f"the retriever returned a {type(results).__name__}",
+        hint="return a list of results; an asynchronous retriever serves acheck and aanswer alone",
+    )
 
 
 def _require_usable(found: Sequence[Passage]) -> None:

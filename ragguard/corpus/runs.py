@@ -18,9 +18,9 @@ from ragguard.errors import DuplicateIdError, InvalidValueError, QuestionSetErro
 
 
 class RunResult(BaseModel):
-    """One result: a passage id and the retriever's finite score."""
+    """One result: a passage id, or a whole number for one, and the retriever's finite score."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
     id: str
     score: float = Field(allow_inf_nan=False)
@@ -29,7 +29,7 @@ class RunResult(BaseModel):
 class Run(BaseModel):
     """One question with what a retriever returned for it; further fields are kept in `model_extra`."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
 
     id: str
     question: str = ""
