@@ -122,7 +122,9 @@ class Judgement:
 
     def _revise(self, verdict: Verdict, revised: Turn) -> None:
         before, self.turn = self.turn, revised
-        if {p.id for p in before.passages or ()} - {p.id for p in revised.passages or ()}:
+        # Passages that a guard supplies did not come through the calibrated retriever either.
+        supplied = before.passages is None and revised.passages is not None
+        if supplied or {p.id for p in before.passages or ()} - {p.id for p in revised.passages or ()}:
             self._droppers.append(verdict.guard)
             if verdict.certificate is None or verdict.certificate.scope != "retrieval":
                 self._void("retrieval", verdict.guard)

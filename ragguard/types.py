@@ -265,7 +265,8 @@ class Verdict(_Frozen):
         uncalibrated: True when `threshold` comes from no calibration artifact.
         evidence: what the judgement rests on.
         revised: the turn to go on with; also what is left of it after abstain or refuse.
-        dropped: ids of passages the revision removed.
+        dropped: ids of passages quarantined, with cause; the calibrated cut, which leaves out
+            hundreds, gives their number in `details` instead.
         certificate: a promise this guard attaches to the turn.
         error: set when the guard failed and its policy decided.
         degraded: True when a failure was let pass.

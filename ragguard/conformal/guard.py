@@ -25,7 +25,6 @@ class _Cut:
     """What the threshold left of one turn's candidates."""
 
     kept: tuple[Passage, ...]
-    dropped: tuple[str, ...]
     best: float
     nonconformity: Array
 
@@ -124,7 +123,7 @@ class ConformalRetrievalGuard:
         cap = self.calibration.artifact.cap
         count = count if cap is None else min(count, cap)
         best = float(similarities[0]) if len(similarities) else -np.inf
-        return _Cut(tuple(by_id[i] for i in ids[:count]), tuple(ids[count:]), best, nonconformity)
+        return _Cut(tuple(by_id[i] for i in ids[:count]), best, nonconformity)
 
     def _verdict(self, turn: Turn, stage: Stage, category: str, threshold: float, cut: _Cut) -> Verdict:
         artifact, novelty = self.calibration.artifact, self.calibration.novelty
@@ -147,7 +146,6 @@ class ConformalRetrievalGuard:
             score=last,
             threshold=threshold if np.isfinite(threshold) else None,
             revised=revised,
-            dropped=cut.dropped,
             certificate=self._certificate(category, len(cut.nonconformity), threshold),
             details={
                 "kept": len(cut.kept),
@@ -192,7 +190,6 @@ class ConformalRetrievalGuard:
             action=Action.ABSTAIN,
             reason=Reason.UNSEEN_GROUP,
             revised=turn.replace(passages=()),
-            dropped=tuple(dict.fromkeys(p.id for p in turn.passages or ())),
         )
 
     def _certificate(self, category: str, candidates: int, threshold: float) -> Certificate:

@@ -29,6 +29,7 @@ def statement(artifact: Artifact) -> str:
     else:
         draw = f"with confidence {1 - artifact.delta:.4g} in this calibration set of n={artifact.n}"
     turned_away = ""
-    if artifact.novelty_level is not None:
+    # The novelty test's level is for questions like those calibrated on, not for shifted ones.
+    if artifact.novelty_level is not None and artifact.weighting is None:
         turned_away = f" At most a share of {artifact.novelty_level:.4g} of them is turned away as novel."
     return f"For answerable questions like those calibrated on, {promise}{scope}, {draw}.{turned_away}"

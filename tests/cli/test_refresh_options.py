@@ -29,14 +29,25 @@ def _distance_runs(path: Path) -> Path:
         distances = rng.uniform(9.0, 11.0, 5)
         distances[0] = rng.uniform(0.5, 1.5)
         results = [{"id": f"p{j}", "score": float(d)} for j, d in enumerate(distances)]
-        lines.append(json.dumps({"id": i, "question": f"q{i}", "relevant": ["p0"], "results": results, "k": 5}))
+        lines.append(
+            json.dumps({"id": i, "question": f"q{i}", "relevant": ["p0"], "results": results, "k": 5})
+        )
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 
 def test_distances_calibrated_from_runs_are_cut_as_distances(tmp_path: Path) -> None:
     runs = _distance_runs(tmp_path / "runs.jsonl")
-    options = ["--runs", str(runs), "--lower-is-better", "--score", "gap", "--out", str(tmp_path / "out"), "--json"]
+    options = [
+        "--runs",
+        str(runs),
+        "--lower-is-better",
+        "--score",
+        "gap",
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
     result = CliRunner().invoke(app, ["calibrate", *options])
     assert result.exit_code == 0, result.output
     guard = Guard(Calibration.load(tmp_path / "out"))

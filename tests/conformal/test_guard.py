@@ -53,11 +53,12 @@ def test_it_is_a_guard_of_passages() -> None:
     assert guard.stages == {Stage.PASSAGES}
 
 
-def test_passages_within_the_threshold_are_kept_best_first_and_the_others_listed() -> None:
+def test_passages_within_the_threshold_are_kept_best_first_and_the_others_counted() -> None:
     found = check(turn({"low": 0.2, "tie": 0.5, "best": 0.9, "near": 0.75, "below": 0.4999}), threshold=0.5)
     assert (found.action, found.reason) == (Action.REVISE, Reason.OK)
     assert kept(found) == ["best", "near", "tie"]
-    assert found.dropped == ("below", "low")
+    assert (found.details["kept"], found.details["candidates"]) == (3, 5)
+    assert found.dropped == ()
     assert (found.score, found.threshold) == (0.5, 0.5)
     assert not found.uncalibrated
 
@@ -195,7 +196,7 @@ def test_a_group_without_a_threshold_abstains_or_errs_as_declared(metadata: dict
     judged = turn({"x": 0.95, "y": 0.5}, **metadata)
     found = check(judged, categories=GROUPS)
     assert (found.action, found.reason, kept(found)) == (Action.ABSTAIN, Reason.UNSEEN_GROUP, [])
-    assert found.dropped == ("x", "y")
+    assert found.dropped == ()
     assert found.certificate is None
     with pytest.raises(GuardError, match="no calibrated threshold") as caught:
         check(judged, categories=GROUPS, unseen_group="error")
