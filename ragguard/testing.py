@@ -45,7 +45,7 @@ _ODD_TEXTS = (
     "cafe\u0301 \u202eright to left\u202c \U0001f469\u200d\U0001f680 \u4e2d\u6587\u3002",
     "5 mg." * 3_000,
     "word " * 4_000,
-    "x" * 300,
+    "x" * 20_000,
 )
 
 

@@ -52,8 +52,9 @@ _LEAD_IN = re.compile(
     r"|(?:based on|according to) the (?:\w+ )?(?:context|passages?|documents?|information))\b[^\d.;]*:\s*",
     re.IGNORECASE,
 )
-_LABEL = re.compile(r"(?:[^\W\d]+[ \t]?){1,3}:\s*")
-_SHORT_TITLE = re.compile(r"(?:[^\W\d]+[ \t]*){1,3}")
+# Possessive: a long unbroken word must not be split into three in every possible way.
+_LABEL = re.compile(r"(?:[^\W\d]++[ \t]?+){1,3}:\s*")
+_SHORT_TITLE = re.compile(r"(?:[^\W\d]++[ \t]*+){1,3}")
 
 
 def split_claims(answer: str) -> list[Claim]:

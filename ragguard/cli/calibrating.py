@@ -58,6 +58,7 @@ def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progr
         raise InvalidValueError(f"depth must be at least 1, got {recipe.depth}", hint="e.g. 1000")
     documents = load_corpus(recipe.corpus)
     with _staged(folder) as staging:
+        _offer(folder / CorpusFolder.INDEX, staging / CorpusFolder.INDEX)
         corpus = CorpusFolder.build(
             staging,
             documents,
@@ -78,6 +79,12 @@ def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progr
             guards=(),
         )
     return _of(guard)
+
+
+def _offer(index: Path, staged: Path) -> None:
+    """Put an earlier index where the build looks, so that calibrating again need not embed again."""
+    if index.is_dir() and not staged.exists() and not staged.with_name(staged.name + ".partial").exists():
+        shutil.copytree(index, staged)
 
 
 def refreshed(folder: Path, paths: Sequence[Path] | None, progress: Progress | None) -> Calibration:

@@ -150,6 +150,14 @@ def load_artifact(folder: str | Path) -> tuple[Artifact, dict[str, NDArray[Any]]
         ArtifactCorruptedError: missing, truncated, altered, of a newer schema, or not ours.
     """
     path = Path(folder) / FILE_NAME
+    try:
+        return _load(path)
+    except ArtifactCorruptedError:
+        # A save by another process may have replaced the JSON, and removed the arrays it named, in between.
+        return _load(path)
+
+
+def _load(path: Path) -> tuple[Artifact, dict[str, NDArray[Any]]]:
     body = _read_json(path)
     if body.get("kind") != "ragguard.retrieval":
         raise _corrupted(path, "it is not a ragguard calibration")

@@ -13,8 +13,8 @@ from ragguard.corpus.chunk import chunk_documents
 from ragguard.corpus.documents import Document
 from ragguard.corpus.index import PassageIndex
 from ragguard.corpus.retrievers import DEFAULT_DEPTH, IndexRetriever
-from ragguard.corpus.vectors import Kind
-from ragguard.errors import EmptyCorpusError, IndexFileError
+from ragguard.corpus.vectors import Kind, full_settings
+from ragguard.errors import CalibrationMismatchError, EmptyCorpusError, IndexFileError
 from ragguard.models.embedders import load_embedder
 from ragguard.types import Passage
 
@@ -52,7 +52,7 @@ class CorpusFolder:
         inspect: Callable[[Sequence[Passage]], object] | None = None,
         progress: protocols.Progress | None = None,
     ) -> CorpusFolder:
-        """Cut, embed and index documents; embeddings done by an interrupted build are reused.
+        """Cut, embed and index documents; an index of just these passages, or a build cut short, is reused.
 
         Args:
             path: made if missing; an index there is replaced when the new one is complete.
@@ -74,15 +74,17 @@ class CorpusFolder:
         passages = _cut(documents, made, cut)
         if inspect is not None:
             inspect(passages)
-        index = PassageIndex.build(
-            path / cls.INDEX,
-            passages,
-            made,
-            kind=kind,
-            settings=settings,
-            chunking=cut,
-            progress=progress,
-        )
+        index = _unchanged(path / cls.INDEX, passages, made, kind=kind, settings=settings, chunking=cut)
+        if index is None:
+            index = PassageIndex.build(
+                path / cls.INDEX,
+                passages,
+                made,
+                kind=kind,
+                settings=settings,
+                chunking=cut,
+                progress=progress,
+            )
         recipe = {"embedder": embedder if isinstance(embedder, str | Mapping) else None, "cut": cut}
         _write_json(path / RECIPE_FILE, recipe)
         return cls(path, index, made, recipe)
@@ -128,6 +130,30 @@ class CorpusFolder:
     def retriever(self, depth: int | None = None) -> IndexRetriever:
         """Return a retriever over the index."""
         return IndexRetriever(self.index, self.embedder, depth=depth or DEFAULT_DEPTH)
+
+
+def _unchanged(
+    path: Path,
+    passages: Sequence[Passage],
+    embedder: protocols.Embedder,
+    *,
+    kind: Kind,
+    settings: Mapping[str, Any] | None,
+    chunking: Mapping[str, Any],
+) -> PassageIndex | None:
+    """The index at a path, if it is what building it anew would give."""
+    try:
+        index = PassageIndex.open(path, embedder)
+    except (IndexFileError, CalibrationMismatchError):
+        return None
+    wanted = {"chunking": dict(chunking), "kind": kind, "settings": full_settings(kind, settings)}
+    made = index.fingerprint()
+    if any(made[key] != value for key, value in wanted.items()):
+        return None
+    names = [p.id for p in passages]
+    if len(names) != len(index.ids) + len(index.duplicates) or any(name not in index for name in names):
+        return None
+    return index if all(index.get(p.id) == p for p in passages) else None
 
 
 def _cut(

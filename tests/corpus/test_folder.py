@@ -95,3 +95,30 @@ def test_a_recipe_that_cannot_be_read_is_an_error(tmp_path: Path, text: str | No
     path.unlink() if text is None else path.write_text(text)
     with pytest.raises(IndexFileError, match=RECIPE_FILE):
         CorpusFolder.open(tmp_path, embedder=HashEmbedder())
+
+
+def test_building_again_from_the_same_documents_embeds_nothing(tmp_path: Path) -> None:
+    documents = [Document(id=f"d{i}", text=f"Sentence number {i} stands alone.") for i in range(5)]
+    first = HashEmbedder()
+    CorpusFolder.build(tmp_path, documents, embedder=first)
+    again = HashEmbedder()
+    CorpusFolder.build(tmp_path, documents, embedder=again)
+    assert (first.embedded, again.embedded) == (5, 0)
+
+
+@pytest.mark.parametrize("change", ["text", "added", "removed", "max_tokens"])
+def test_a_change_of_any_kind_builds_a_new_index(change: str, tmp_path: Path) -> None:
+    documents = [Document(id=f"d{i}", text=f"Sentence number {i} stands alone.") for i in range(5)]
+    CorpusFolder.build(tmp_path, documents, embedder=HashEmbedder())
+    changed = {
+        "text": [*documents[:4], Document(id="d4", text="Another sentence.")],
+        "added": [*documents, Document(id="d5", text="One more.")],
+        "removed": documents[:4],
+        "max_tokens": documents,
+    }[change]
+    embedder = HashEmbedder()
+    built = CorpusFolder.build(
+        tmp_path, changed, embedder=embedder, max_tokens=100 if change == "max_tokens" else 200
+    )
+    assert embedder.embedded == len(changed)
+    assert sorted(built.index.ids) == sorted(d.id for d in changed)
