@@ -211,8 +211,12 @@ def _load(folder: Path, device: str) -> Any:
 
 
 def _pooling(model: Any) -> str:
-    modes = (getattr(module, "pooling_mode", None) for module in model)
-    return next((str(mode) for mode in modes if mode is not None), "unknown")
+    for module in model:
+        if getattr(module, "pooling_mode", None) is not None:
+            return str(module.pooling_mode)
+        if hasattr(module, "get_pooling_mode_str"):  # sentence-transformers 5
+            return str(module.get_pooling_mode_str())
+    return "unknown"
 
 
 def load_embedder(spec: str | Mapping[str, Any]) -> SentenceTransformerEmbedder:
