@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from ragguard.cli.output import ITEM_FAILED, failed, read_items, report_line, write_lines
+from ragguard.cli.output import ITEM_FAILED, Items, judged, read_items, write_lines
 from ragguard.cli.serving import loaded_guard
-from ragguard.errors import DataError, QuestionSetError
+from ragguard.errors import QuestionSetError
 from ragguard.types import Turn
 
 if TYPE_CHECKING:
@@ -35,18 +35,9 @@ def check(
         raise typer.Exit(ITEM_FAILED)
 
 
-def reports(
-    guard: Guard, items: Iterator[tuple[str, Mapping[str, Any] | DataError]]
-) -> Iterator[dict[str, Any]]:
+def reports(guard: Guard, items: Items) -> Iterator[dict[str, Any]]:
     """Yield one JSON-ready report a turn, in order; a failed item becomes an error line."""
-    for where, item in items:
-        identity = item.get("id", where) if isinstance(item, Mapping) else where
-        try:
-            if isinstance(item, DataError):
-                raise item
-            yield report_line(identity, guard.check(_turn(item, where)))
-        except Exception as error:  # noqa: BLE001 - one bad item must not stop the others
-            yield failed(identity, error)
+    return judged(items, lambda item, where: guard.check(_turn(item, where)))
 
 
 def _turn(item: Mapping[str, Any], where: str) -> Turn:

@@ -77,13 +77,16 @@ def demo(
 
 def _introduce(console: Console, documents: list[Document], questions: DemoQuestions) -> None:
     console.rule("ragguard demo")
-    console.print(f"Knowledge base: {len(documents)} docstrings of the Python standard library.")
+    console.print(
+        f"Knowledge base: {len(documents)} docstrings of the Python standard library.", soft_wrap=True
+    )
     answerable = [sum(bool(q.relevant) for q in part) for part in (questions.calibration, questions.held_out)]
     console.print(
         f"Questions written by hand: {answerable[0]} answerable for calibration, {answerable[1]} held out, "
         f"{len(questions.calibration) + len(questions.held_out) - sum(answerable)} unanswerable. They repeat "
         f"{questions.mean_overlap:.0%} of their content words from their passages on average, "
-        f"{questions.largest_overlap:.0%} at most."
+        f"{questions.largest_overlap:.0%} at most.",
+        soft_wrap=True,
     )
     if questions.left_out:
         console.print(f"Left out, since this Python documents them otherwise: {len(questions.left_out)}.")

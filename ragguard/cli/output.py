@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +18,9 @@ from ragguard.errors import DataError, RagGuardError
 from ragguard.types import Report
 
 ITEM_FAILED = 3
+
+Items: TypeAlias = Iterator[tuple[str, "dict[str, Any] | DataError"]]
+"""(where, object or why there is none), one a line of input."""
 
 
 def emit(body: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
@@ -38,7 +41,7 @@ def failed(identity: Any, error: Exception) -> dict[str, Any]:
     return {"id": identity, "error": {"code": "unexpected", "message": type(error).__name__}}
 
 
-def read_items(source: str) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
+def read_items(source: str) -> Items:
     """Return (where, object or its error) for each line of a JSONL file, or of stdin for "-".
 
     A file is read at once, so that it may be missing before an output is opened, or be that output.
@@ -67,6 +70,18 @@ def _items(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, dict[str, A
 def report_line(identity: Any, report: Report) -> dict[str, Any]:
     """Return a report as one JSON-ready line; a number that JSON cannot hold becomes null."""
     return {"id": identity, **json.loads(report.model_dump_json())}
+
+
+def judged(items: Items, judge: Callable[[Mapping[str, Any], str], Report]) -> Iterator[dict[str, Any]]:
+    """Yield one line an item, in order: its report, or why it failed; one bad item never stops the others."""
+    for where, item in items:
+        identity = item.get("id", where) if isinstance(item, Mapping) else where
+        try:
+            if isinstance(item, DataError):
+                raise item
+            yield report_line(identity, judge(item, where))
+        except Exception as error:  # noqa: BLE001 - one bad item must not stop the others
+            yield failed(identity, error)
 
 
 @contextmanager

@@ -68,6 +68,9 @@ def evaluate(
     known = [o for o in observations if calibration.category(o.group) is not None]
     answerable = [outcome(o, calibration) for o in known if o.answerable]
     unanswerable = [outcome(o, calibration) for o in known if not o.answerable]
+    # Without a calibrated group there is no threshold, and the turn ends there: nothing is released.
+    stray = [True for o in observations if not o.answerable and calibration.category(o.group) is None]
+    turned_away = [o.abstained for o in unanswerable] + stray
     rng = np.random.default_rng(seed)
 
     def part(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -76,9 +79,9 @@ def evaluate(
     categories = sorted({o.category for o in answerable}) if calibration.grouped else []
     return {
         **part(answerable),
-        "n_unanswerable": len(unanswerable),
+        "n_unanswerable": len(turned_away),
         "n_unseen_group": len(observations) - len(known),
-        "abstain_rate": _mean([o.abstained for o in unanswerable]),
+        "abstain_rate": _mean(turned_away),
         "false_abstain_rate": _mean([o.abstained for o in answerable]),
         "mean_passages_unanswerable": _mean([0 if o.abstained else o.passages for o in unanswerable]),
         "alpha": artifact.alpha,

@@ -197,14 +197,17 @@ def test_two_groups_have_a_threshold_each_from_end_to_end(run: Run, data: Path, 
     measured = run("evaluate", out, "--questions", data / "Q.jsonl", "--by-cluster", "--json").body
     assert {name: part["n"] for name, part in measured["groups"].items()} == {"a": 15, "b": 25}
     assert measured["ci_method"] == "cluster bootstrap"
-    # The questions without an answer have no group either.
-    assert measured["n_unseen_group"] == 2
+    # The questions without an answer have no group either, and are turned away for it.
+    assert (measured["n_unseen_group"], measured["n_unanswerable"], measured["abstain_rate"]) == (2, 2, 1.0)
     items = [{"id": g, "question": ASKED, "metadata": {"group": g}} for g in ("a", "b", "c")]
     asked = run("ask", out, "--input", "-", stdin="\n".join(map(json.dumps, items)).encode())
     found = [
         line["certificates"][0]["group"] if line["certificates"] else line["reason"] for line in asked.lines
     ]
     assert found == ["a", "b", "unseen_group"]
+    report = tmp_path / "report.jsonl"
+    assert run("ask", out, ASKED, "--group", "b", "--output", report).code == 0
+    assert json.loads(report.read_text())["certificates"][0]["group"] == "b"
 
 
 # Without a valid threshold

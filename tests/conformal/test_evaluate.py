@@ -69,8 +69,8 @@ def test_unanswerable_and_unseen_questions_are_counted_apart() -> None:
     ]
     made = calibration(categories={"a": Category(threshold=0.5, n=40, members=("a",))})
     found = evaluate(questions, made)
-    assert (found["n"], found["n_unanswerable"], found["n_unseen_group"]) == (4, 2, 2)
-    assert found["abstain_rate"] == 0.5
+    assert (found["n"], found["n_unanswerable"], found["n_unseen_group"]) == (4, 3, 2)
+    assert found["abstain_rate"] == pytest.approx(2 / 3)
     assert found["mean_passages_unanswerable"] == 1.0
     assert set(found["groups"]) == {"a"}
 
