@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ragguard.guard import Guard
     from ragguard.models.embedders import SentenceTransformerEmbedder
     from ragguard.models.generators import ExtractiveGenerator
+    from ragguard.models.rewriters import JoiningRewriter, ModelRewriter
     from ragguard.models.smollm import SmolLM2Generator
     from ragguard.models.wrapped import LangChainEmbedder
     from ragguard.pipeline import Pipeline, Step
@@ -60,7 +61,9 @@ _LAZY = {
     "ExtractiveGenerator": "ragguard.models.generators",
     "Guard": "ragguard.guard",
     "IndexRetriever": "ragguard.corpus.retrievers",
+    "JoiningRewriter": "ragguard.models.rewriters",
     "LangChainEmbedder": "ragguard.models.wrapped",
+    "ModelRewriter": "ragguard.models.rewriters",
     "Pipeline": "ragguard.pipeline",
     "Promise": "ragguard.conformal.calibrate:Settings",
     "RescoringRetriever": "ragguard.corpus.retrievers",
@@ -87,9 +90,11 @@ __all__ = [
     "Generation",
     "Guard",
     "IndexRetriever",
+    "JoiningRewriter",
     "LangChainEmbedder",
     "Message",
     "Mode",
+    "ModelRewriter",
     "OnError",
     "Passage",
     "Pipeline",

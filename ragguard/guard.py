@@ -240,11 +240,13 @@ class Guard:
         fields: Fields | None = None,
         confidence: float = 0.95,
         by_cluster: bool = False,
+        splits: int = 0,
         progress: protocols.Progress | None = None,
     ) -> dict[str, Any]:
         """Return measured coverage with its interval, and the cost, on held-out questions.
 
-        See `ragguard.conformal.evaluate.evaluate` for the keys.
+        See `ragguard.conformal.evaluate.evaluate` for the keys; with `splits`, "comparison"
+        holds every score over so many random splits (`compare_scores`).
         """
         if self.calibration is None or self.retriever is None:
             raise ConfigurationError("evaluation needs a calibration and a retriever")
@@ -252,7 +254,7 @@ class Guard:
         fields = fields or Fields.restored(calibration.artifact.informative.get("fields"))
         loaded = as_questions(questions)
         embedder = getattr(self.retriever, "embedder", None)
-        observations = observe_questions(
+        observed = observe_questions(
             resolved(loaded, self.retriever, self.corpus, scope=fields.scope),
             self.retriever,
             fields=fields,
@@ -262,7 +264,9 @@ class Guard:
             weight=self._weight,
             progress=progress,
         )
-        return evaluate(list(observations), calibration, confidence=confidence, by_cluster=by_cluster)
+        return evaluate(
+            list(observed), calibration, confidence=confidence, by_cluster=by_cluster, splits=splits
+        )
 
     def _serving_retriever(self) -> protocols.Retriever | None:
         """The retriever, reading only what the cut can keep where nothing else looks at the passages."""

@@ -20,6 +20,9 @@ def evaluate(
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the interval.")] = 0.95,
     by_cluster: Annotated[bool, typer.Option("--by-cluster", help="Interval by cluster bootstrap.")] = False,
+    splits: Annotated[
+        int, typer.Option(help="Random splits over which every score is compared at equal alpha; 0: none.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")] = False,
 ) -> None:
     """Measure coverage and cost of a calibrated folder."""
@@ -28,13 +31,17 @@ def evaluate(
     if runs is not None:
         from ragguard.cli.calibrating import evaluated_runs
 
-        result = evaluated_runs(folder, runs, confidence=confidence, by_cluster=by_cluster)
+        result = evaluated_runs(folder, runs, confidence=confidence, by_cluster=by_cluster, splits=splits)
     else:
         from ragguard.guard import Guard
 
         with ProgressBar() as progress:
             guard = Guard.load(folder, guards=())
             result = guard.evaluate(
-                questions or "", confidence=confidence, by_cluster=by_cluster, progress=progress
+                questions or "",
+                confidence=confidence,
+                by_cluster=by_cluster,
+                splits=splits,
+                progress=progress,
             )
     emit(result, as_json=as_json, title=f"evaluated {folder}")

@@ -19,6 +19,7 @@ from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.observations import Observation
 from ragguard.conformal.ranks import binomial_interval
 from ragguard.conformal.scores import Array
+from ragguard.conformal.splits import compare_scores
 from ragguard.conformal.thresholds import hoeffding_bentkus
 
 
@@ -49,6 +50,7 @@ def evaluate(
     *,
     confidence: float = 0.95,
     by_cluster: bool = False,
+    splits: int = 0,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return coverage, its interval and the cost on held-out questions, JSON-ready.
@@ -62,7 +64,8 @@ def evaluate(
         calibration: what is being evaluated.
         confidence: of the interval.
         by_cluster: interval by cluster bootstrap instead of the exact one.
-        seed: of the bootstrap.
+        splits: random splits over which every score is compared at equal alpha; 0 for none.
+        seed: of the bootstrap and the splits.
     """
     artifact = calibration.artifact
     known = [o for o in observations if calibration.category(o.group) is not None]
@@ -90,6 +93,7 @@ def evaluate(
         "score": artifact.score,
         "confidence": confidence,
         "groups": {c: part([o for o in answerable if o.category == c]) for c in categories},
+        **({"comparison": compare_scores(known, calibration, splits=splits, seed=seed)} if splits else {}),
     }
 
 

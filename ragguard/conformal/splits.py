@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.observations import Observation, Target, target_score
 from ragguard.conformal.ranks import conformal_rank
-from ragguard.conformal.scores import Array, Score
+from ragguard.conformal.scores import SCORES, Array, Score, make_score
 from ragguard.errors import InvalidValueError
 
 
@@ -85,6 +86,46 @@ def random_splits(
     ]
     coverage, passages = (np.concatenate(p) for p in zip(*parts, strict=True))
     return SplitResult(coverage, passages, float(np.mean(np.isinf(passages))), rank / (n + 1), rank)
+
+
+def compare_scores(
+    observations: Sequence[Observation], calibration: Calibration, *, splits: int, seed: int = 0
+) -> dict[str, Any]:
+    """Return what each score would cost on these questions at the calibration's alpha and target.
+
+    Half of the answerable questions, at random, calibrate and the other half test,
+    `splits` times, groups and weights left aside; the calibrated score is among the others.
+
+    Args:
+        observations: not those that chose the score or its temperature.
+        calibration: gives alpha, delta, target, cap and its own score.
+        splits: at least 2.
+        seed: of the splits, the same for every score.
+
+    Raises:
+        InvalidValueError: the target is recall, or there are too few splits or questions.
+        TooFewQuestionsError: half of the questions is below what alpha and delta need.
+    """
+    if splits < 2:
+        raise InvalidValueError(f"splits must be at least 2, got {splits}", hint="e.g. 1000")
+    artifact = calibration.artifact
+    n = sum(o.answerable for o in observations) // 2
+    others = [make_score(name) for name in SCORES if name not in (artifact.score, "external")]
+    summaries = {
+        score.name: random_splits(
+            observations,
+            score,
+            n=n,
+            alpha=artifact.alpha,
+            delta=artifact.delta,
+            target=artifact.target,
+            cap=artifact.cap,
+            splits=splits,
+            rng=np.random.default_rng(seed),
+        ).summary()
+        for score in (calibration.score, *others)
+    }
+    return {"n": n, "calibrated": artifact.score, "scores": summaries}
 
 
 _CHUNK = 500

@@ -14,6 +14,7 @@ from ragguard.conformal.artifact import Category
 from ragguard.conformal.calibrate import Settings, calibrate
 from ragguard.conformal.evaluate import bounded_mean_interval, cluster_bootstrap, evaluate, outcome
 from ragguard.conformal.observations import Observation
+from ragguard.errors import InvalidValueError
 from tests.conformal.populations import MISS, at_distances, calibration, examples, observed, searched
 
 
@@ -171,3 +172,27 @@ def test_the_interval_of_a_bounded_mean_contains_it_and_mirrors(
 def test_one_value_has_an_interval(value: float) -> None:
     low, high = bounded_mean_interval(np.array([value]))
     assert 0 <= low <= value <= high <= 1
+
+
+def test_every_score_is_compared_over_the_same_splits_at_the_calibrated_alpha() -> None:
+    rng = np.random.default_rng(7)
+    questions = []
+    for i in range(80):
+        similarities = np.sort(rng.uniform(0, 1, 20))[::-1]
+        questions.append(Observation(f"q{i}", similarities, (int(rng.integers(6)),)))
+    made = calibration(alpha=0.2)
+    found = evaluate(questions, made, splits=50)["comparison"]
+    assert (found["n"], found["calibrated"]) == (40, "cosine")
+    assert set(found["scores"]) == {"softmax", "cosine", "gap", "ratio", "rank"}
+    expected = {entry["expected"] for entry in found["scores"].values()}
+    assert expected == {33 / 41}
+    again = evaluate(questions, made, splits=50)["comparison"]
+    assert again == found
+    assert "comparison" not in evaluate(questions, made)
+
+
+@pytest.mark.parametrize(("splits", "target", "named"), [(1, "any", "splits"), (10, "recall", "recall")])
+def test_a_comparison_that_has_no_law_is_refused(splits: int, target: str, named: str) -> None:
+    questions = [Observation(f"q{i}", np.array([0.9, 0.5]), (0,)) for i in range(40)]
+    with pytest.raises(InvalidValueError, match=named):
+        evaluate(questions, calibration(target=target), splits=splits)
