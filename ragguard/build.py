@@ -20,7 +20,7 @@ def build_pipeline(
     calibration: Calibration | None,
     *,
     guards: Sequence[protocols.TurnGuard | Step] | None = None,
-    change: CorpusChange | None = None,
+    change: Callable[[], CorpusChange | None] = lambda: None,
     weight: Callable[[str], float] | None = None,
     observers: Sequence[protocols.Observer] = (),
 ) -> Pipeline:
@@ -31,7 +31,7 @@ def build_pipeline(
         calibration: of the cut, or None for a pipeline without one.
         guards: instead of those of the settings. Those that judge passages and are in
             the calibration's `upstream` come before the cut.
-        change: how the served corpus differs from the calibrated one.
+        change: returns how the served corpus differs from the calibrated one.
         weight: of a question, for a weighted calibration.
         observers: see `Pipeline`.
     """
@@ -70,7 +70,7 @@ def _options(settings: GuardSettings) -> dict[str, Any]:
 def _cut(
     settings: Settings,
     calibration: Calibration,
-    change: CorpusChange | None,
+    change: Callable[[], CorpusChange | None],
     weight: Callable[[str], float] | None,
 ) -> Step:
     guard = ConformalRetrievalGuard(calibration, change=change, weight=weight, on_expired=settings.on_expired)

@@ -24,6 +24,7 @@ from ragguard.errors import (
     InvalidValueError,
 )
 from ragguard.evaluation.asked import Questions, as_questions, resolved
+from ragguard.evaluation.corpus_watch import CorpusWatch
 from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions
 from ragguard.judgement import CUT
 from ragguard.models.generators import as_generator
@@ -74,10 +75,10 @@ class Guard:
         self.corpus = corpus
         self.retriever: protocols.Retriever | None = None if retriever is None else as_retriever(retriever)
         self._weight = weight
-        change = None
+        change = CorpusWatch(calibration, self.retriever)
         if calibration is not None and self.retriever is not None:
             calibration.verify(_fingerprints(self.retriever, rewriter))
-            change = calibration.corpus_change(_content(self.retriever))
+            change()  # refuses now what it would refuse at the first turn
         self.pipeline = build_pipeline(
             self.settings, calibration, guards=guards, change=change, weight=weight, observers=observers
         )

@@ -46,7 +46,8 @@ class ConformalRetrievalGuard:
         calibration: see `Calibration.load`.
         name: of the guard.
         weight: the question's likelihood ratio, for a weighted calibration.
-        change: how the served corpus differs from the calibrated one.
+        change: returns how the served corpus differs from the calibrated one, or raises where
+            it differs too much; asked at every turn.
         on_expired: "degrade" serves past the expiry with a void certificate, "error" refuses to.
     """
 
@@ -58,7 +59,7 @@ class ConformalRetrievalGuard:
         *,
         name: str = "conformal_retrieval",
         weight: Callable[[str], float] | None = None,
-        change: CorpusChange | None = None,
+        change: Callable[[], CorpusChange | None] = lambda: None,
         on_expired: Literal["degrade", "error"] = "degrade",
     ) -> None:
         self.name = name
@@ -196,10 +197,11 @@ class ConformalRetrievalGuard:
         artifact = self.calibration.artifact
         status: Literal["valid", "degraded", "void"] = "valid"
         voided, notes = None, list(artifact.notes)
-        if self._change is not None and self._change.share > 0:
+        change = self._change()
+        if change is not None and change.share > 0:
             status = "degraded"
             notes.append(
-                f"corpus changed since calibration: {self._change.added} passages added, {self._change.removed} removed"
+                f"corpus changed since calibration: {change.added} passages added, {change.removed} removed"
             )
         if candidates < artifact.shortest:
             status = "degraded"

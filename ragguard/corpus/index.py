@@ -109,6 +109,11 @@ class PassageIndex:
         return len(self._state.rows)
 
     @property
+    def version(self) -> object:
+        """An object that stands for the passages as they are; another one after every change."""
+        return self._state
+
+    @property
     def path(self) -> Path:
         """The folder."""
         return self._path

@@ -224,11 +224,11 @@ def test_a_valid_certificate_states_the_promise() -> None:
 
 def test_a_changed_corpus_degrades_it() -> None:
     change = CorpusChange(added=3, removed=1, share=0.04)
-    found = check(turn({"a": 0.9}), guarding={"change": change}).certificate
+    found = check(turn({"a": 0.9}), guarding={"change": lambda: change}).certificate
     assert found is not None
     assert found.status == "degraded"
     assert found.notes == ("corpus changed since calibration: 3 passages added, 1 removed",)
-    same = check(turn({"a": 0.9}), guarding={"change": CorpusChange(0, 0, 0.0)}).certificate
+    same = check(turn({"a": 0.9}), guarding={"change": lambda: CorpusChange(0, 0, 0.0)}).certificate
     assert same is not None
     assert same.status == "valid"
 
