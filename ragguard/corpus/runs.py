@@ -7,7 +7,7 @@ for; a relevant passage that is not among the results counts as a miss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,3 @@ def _run(record: Mapping[str, Any], where: str) -> Run:
             f"{where}: invalid or missing {', '.join(fields)}",
             hint='each line is {"id","question","relevant":[ids],"results":[{"id","score"}],"k"}',
         ) from error
-
-
-def relevant_outside(runs: Sequence[Run]) -> int:
-    """Return how many answerable runs have no relevant passage among their results."""
-    return sum(bool(r.relevant) and not ({x.id for x in r.results} & set(r.relevant)) for r in runs)

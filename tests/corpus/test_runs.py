@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ragguard.corpus.runs import load_runs, relevant_outside
+from ragguard.corpus.runs import load_runs
 from ragguard.errors import DuplicateIdError, InvalidValueError, QuestionSetError, UnreadableFileError
 
 RUN = {"id": "q1", "question": "What?", "relevant": ["a"], "results": [{"id": "a", "score": 0.5}], "k": 2}
@@ -66,9 +66,3 @@ def test_a_file_without_runs_or_no_file_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(UnreadableFileError):
             load_runs(path)
-
-
-def test_runs_that_miss_every_relevant_passage_are_counted(tmp_path: Path) -> None:
-    misses = {**RUN, "id": "q2", "relevant": ["b"]}
-    unanswerable = {**RUN, "id": "q3", "relevant": []}
-    assert relevant_outside(load_runs(written(tmp_path / "r.jsonl", RUN, misses, unanswerable))) == 1
