@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragguard.errors import ConfigurationError
+from ragguard.errors import ConfigurationError, UnreadableFileError
 from ragguard.models.tokens import Spans, TokenReader, printable
 
 
@@ -30,6 +31,9 @@ class PairTokens:
     Args:
         definition: the JSON of a `tokenizers.Tokenizer` (the text of `tokenizer.json`).
         max_tokens: of a pair, special tokens included.
+
+    Raises:
+        UnreadableFileError: the definition is not a tokenizer's.
     """
 
     def __init__(self, definition: str, *, max_tokens: int) -> None:
@@ -37,8 +41,13 @@ class PairTokens:
 
         self.definition = definition
         self.max_tokens = max_tokens
+        try:
+            self._whole: Any = Tokenizer.from_str(definition)
+        except Exception as error:  # the Rust side raises plain Exception
+            raise UnreadableFileError(
+                "tokenizer.json is no tokenizer's definition", hint="copy it from the model anew"
+            ) from error
         self._reader = TokenReader(definition, max_tokens=max_tokens)
-        self._whole: Any = Tokenizer.from_str(definition)
         self._whole.no_truncation()
         self._whole.no_padding()
         self._first: Any = Tokenizer.from_str(definition)
@@ -50,6 +59,16 @@ class PairTokens:
         self.pair_overhead = int(self._whole.num_special_tokens_to_add(is_pair=True))
         pad = self._whole.token_to_id("[PAD]")
         self.pad_id = int(self._whole.token_to_id("<pad>") or 0) if pad is None else int(pad)
+
+    @property
+    def sha256(self) -> str:
+        """Of the definition, in hex."""
+        return hashlib.sha256(self.definition.encode("utf-8")).hexdigest()
+
+    @property
+    def largest_id(self) -> int:
+        """The largest id of the vocabulary, -1 where it is empty."""
+        return max(self._whole.get_vocab().values(), default=-1)
 
     @classmethod
     def from_folder(cls, folder: Path, *, max_tokens: int) -> PairTokens:
