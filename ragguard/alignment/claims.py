@@ -11,15 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ragguard.text.sentences import sentence_spans
+from ragguard.text.sentences import sentence_spans, trimmed
 from ragguard.text.words import content_words
 from ragguard.types import Claim, Span
 
-_MARKER = re.compile(r"[ \t]*(?:(?:[-*+•‣▪–]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\)|#{1,6}|>)[ \t]+)+(?=\S)")
+_BULLETS = re.compile(r"[ \t]*(?:(?:[-*+•‣▪–]|\(?[a-zA-Z]\)|#{1,6}|>)[ \t]+(?=\S))*+")
+_NUMBERED = re.compile(r"\(?(?P<number>\d{1,3})(?P<sign>[.)])[ \t]+(?=\S)")
+_NEXT_ITEM = re.compile(r"\s\(?(\d{1,3})\)[ \t]+(?=\S)")
+_LAST_UNLISTED = 9
+_LONG_LINE = 60
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]")
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 _ENDS = re.compile(r"[.!?:;。！？｡।॥؟|…][\"'”’»)\]*_]*\s*$")
-_BARE_MARKER = re.compile(r"\(?(?:\d{1,3}|[a-zA-Z])[.)]$")
+_TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{2,}[ \t:|-]*$")
 _CITATION = re.compile(r"(?:\[\^?\d{1,3}(?:\s*[,;-]\s*\d{1,3})*\]\s*)+[.]?$")
 _DECORATION = " \t\r\n*_`~#>\"'“”‘’«»"
 
@@ -67,13 +71,11 @@ def split_claims(answer: str) -> list[Claim]:
         ['It sorts.', 'It is stable.', 'Yes.']
     """
     claims = []
+    numbering = _Numbering()
     for start, end, is_heading in _blocks(answer):
-        spans = _trimmed_sentences(answer, start, end)
-        for place, (first, last) in enumerate(spans):
+        for first, last in _statements(answer, start, end, numbering):
             text = answer[first:last]
-            is_last = place == len(spans) - 1
-            only_leads = _is_marker_or_heading(text, is_last=is_last, is_heading=is_heading)
-            if not only_leads and not is_contentless(text):
+            if not (is_heading and _is_title(text)) and not is_contentless(text):
                 claims.append(Claim(text=text, span=Span(start=first, end=last)))
     return claims
 
@@ -86,36 +88,64 @@ def is_contentless(text: str) -> bool:
     return any(pattern.fullmatch(bare) for pattern in (_CONTENTLESS, _LEAD_IN, _LABEL))
 
 
-def _is_marker_or_heading(text: str, *, is_last: bool, is_heading: bool) -> bool:
-    """Whether it only numbers what follows ("2." alone at the end may be the whole answer), or is a title."""
-    if _BARE_MARKER.fullmatch(text) and not is_last:
-        return True
-    return is_heading and _SHORT_TITLE.fullmatch(text.strip(_DECORATION)) is not None
+def _is_title(text: str) -> bool:
+    return _SHORT_TITLE.fullmatch(text.strip(_DECORATION)) is not None
 
 
-def _trimmed_sentences(answer: str, start: int, end: int) -> list[tuple[int, int]]:
-    spans = []
+class _Numbering:
+    """Tells the number of a list item from a number that is the answer.
+
+    "12. It has rings." begins with a marker only after an item 11: a statement that
+    is taken for a marker is not judged, so above 9 the list has to be there.
+    """
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def marks(self, number: int) -> bool:
+        known = number <= _LAST_UNLISTED or number == self.last + 1
+        self.last = number if known else self.last
+        return known
+
+
+def _statements(answer: str, start: int, end: int, numbering: _Numbering) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of a block's sentences and of the items listed within one, less their markers."""
     for first, last in sentence_spans(answer[start:end]):
-        text = answer[start + first : start + last]
-        left = len(text) - len(text.lstrip())
-        if text.strip():
-            spans.append((start + first + left, start + first + left + len(text.strip())))
-    return spans
+        first, last = start + first, start + last
+        numbered = _NUMBERED.match(answer, first, last)
+        if numbered is None or not numbering.marks(int(numbered["number"])):
+            yield first, last
+            continue
+        first = _after_bullets(answer, numbered.end(), last)
+        if numbered["sign"] == ")":  # "1) sorts 2) is stable"
+            for item in _NEXT_ITEM.finditer(answer, first, last):
+                if int(item.group(1)) == numbering.last + 1:
+                    numbering.last += 1
+                    yield trimmed(answer, first, item.start())
+                    first = item.end()
+        yield first, last
+
+
+def _after_bullets(answer: str, start: int, end: int) -> int:
+    found = _BULLETS.match(answer, start, end)
+    return found.end() if found else start
 
 
 def _blocks(answer: str) -> Iterator[tuple[int, int, bool]]:
     """Yield (start, end, is heading) of what is split on its own: list items, rows, paragraphs."""
     open_block: tuple[int, int] | None = None
-    for start, end in _lines(answer):
+    lines = list(_lines(answer))
+    for place, (start, end) in enumerate(lines):
         line = answer[start:end]
-        marker = _MARKER.match(line)
-        starts_anew = marker is not None or not line.strip() or _FENCE.match(line) is not None
-        if open_block is not None and (starts_anew or not _goes_on(answer[slice(*open_block)], line)):
+        body = _after_bullets(answer, start, end)
+        marked = line[: body - start].strip() or _NUMBERED.match(answer, body, end)
+        starts_anew = marked or not line.strip() or _FENCE.match(line)
+        if open_block is not None and (starts_anew or not _goes_on(_tail(answer, *open_block), line)):
             yield (*open_block, False)
             open_block = None
-        if not line.strip() or _FENCE.match(line):
+        below = answer[slice(*lines[place + 1])] if place + 1 < len(lines) else ""
+        if not line.strip() or _FENCE.match(line) or _heads_a_table(line, below):
             continue
-        body = start + (marker.end() if marker else 0)
         if _HEADING.match(line):
             yield body, end, True
         else:
@@ -124,16 +154,26 @@ def _blocks(answer: str) -> Iterator[tuple[int, int, bool]]:
         yield (*open_block, False)
 
 
+def _heads_a_table(line: str, below: str) -> bool:
+    """Whether it only names the columns; with a sentence's end in it, a stream may show it before `below`."""
+    ruled = "|" in line and _TABLE_RULE.match(below) is not None
+    return ruled and len(sentence_spans(line)) == 1
+
+
 def _goes_on(before: str, line: str) -> bool:
     """Whether a line without a marker continues the one before it, as soft-wrapped prose does."""
     if _ENDS.search(before) or line.lstrip().startswith("|"):
         return False
     last_words = content_words(before.rsplit(None, 1)[-1])  # "... the dose is" cannot end there
-    return line[0] in " \t" or line.lstrip()[0].islower() or not last_words or len(before) >= 60
+    return line[0] in " \t" or line.lstrip()[0].islower() or not last_words or len(before) >= _LONG_LINE
+
+
+def _tail(answer: str, start: int, end: int) -> str:
+    return answer[max(start, end - _LONG_LINE) : end]
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     for line in text.splitlines(keepends=True):
-        yield start, start + len(line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"))
+        yield start, start + len(line.rstrip())
         start += len(line)
