@@ -1,0 +1,88 @@
+"""The consistency benchmark's report as tables: Rich ones for a terminal, Markdown for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.conformal_tables import table as markdown_table
+
+LABELS = {
+    "length": "answer length alone",
+    "overlap": "word overlap",
+    "embedding": "MiniLM, nearest sentence",
+    "lexical:min": "lexical aligner, least claim",
+    "lexical:mean": "lexical aligner, mean",
+    "lexical:all": "lexical aligner, product",
+}
+
+
+def tables(document: Mapping[str, Any]) -> Iterator[Table]:
+    """Yield one Rich table a half: AUC of every row on every set."""
+    for half, rows in document["results"].items():
+        shown = Table(title=f"AUC-ROC, {half} half", title_justify="left")
+        head, body = _auc(document, rows, "")  # intervals would not fit
+        for place, name in enumerate(head):
+            shown.add_column(name, justify="right" if place else "left", no_wrap=not place)
+        for line in body:
+            shown.add_row(*line)
+        yield shown
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """Return every table, or the reason why nothing was measured."""
+    if "skipped" in document:
+        return f"{document['skipped']}\n"
+    lines = [*_counted(document), ""]
+    for half, rows in document["results"].items():
+        head, body = _auc(document, rows)
+        lines += [f"AUC-ROC, {half} half", "", *markdown_table(head, body), ""]
+    head = ("published, not computed here", "set", "AUC-ROC", "note")
+    body = [(p["row"], p["set"], f"{p['auc']:.3f}", p["note"]) for p in document["published"]]
+    lines += markdown_table(head, body)
+    for half, rows in document["results"].items():
+        lines += ["", f"Mean over SummEdits, Q2, WiCE and FactCC, {half} half", "", *_means(rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _auc(
+    document: Mapping[str, Any], rows: Mapping[str, Any], around: str = "_interval"
+) -> tuple[list[str], list[list[str]]]:
+    names = list(rows)
+    body = [
+        [name, *(_value(rows[row].get(name), "auc", around) for row in names)]
+        for name in (*document["sets"], "mean")
+        if any(rows[row].get(name) for row in names)
+    ]
+    return ["set", *(LABELS.get(row, row) for row in names)], body
+
+
+def _counted(document: Mapping[str, Any]) -> list[str]:
+    def cell(counted: Mapping[str, Any] | None) -> str:
+        if counted is None:
+            return "-"
+        return f"{counted['items']} ({counted['supported']} supported), {counted['documents']} documents"
+
+    halves = list(document["results"])
+    body = [[name, *(cell(found.get(half)) for half in halves)] for name, found in document["sets"].items()]
+    return markdown_table(["set", *halves], body)
+
+
+def _means(rows: Mapping[str, Any]) -> list[str]:
+    kinds = ("auc", "balanced_accuracy_fixed", "balanced_accuracy_shared", "balanced_accuracy_tuned")
+    head = ["row", "AUC-ROC", "balanced accuracy, fixed", "one tuned threshold", "one a set"]
+    body = [[LABELS.get(row, row), *(_value(f["mean"], k) for k in kinds)] for row, f in rows.items()]
+    gains = [found["mean"] and found["mean"].get("auc_gain_interval") for found in rows.values()]
+    shown = [f"{g[0]:+.3f} to {g[1]:+.3f}" if g else "-" for g in gains]
+    return markdown_table(
+        [*head, "AUC less word overlap"], [[*b, s] for b, s in zip(body, shown, strict=True)]
+    )
+
+
+def _value(figures: Mapping[str, Any] | None, kind: str, suffix: str = "_interval") -> str:
+    if not figures or figures.get(kind) is None:
+        return "-"
+    around = figures.get(f"{kind}{suffix}") if suffix else None
+    return f"{figures[kind]:.3f}" + (f" ({around[0]:.3f}–{around[1]:.3f})" if around else "")
