@@ -157,7 +157,7 @@ def _blocks(answer: str) -> Iterator[tuple[int, int, bool]]:
 def _heads_a_table(line: str, below: str) -> bool:
     """Whether it only names the columns; with a sentence's end in it, a stream may show it before `below`."""
     ruled = "|" in line and _TABLE_RULE.match(below) is not None
-    return ruled and len(sentence_spans(line)) == 1
+    return ruled and len(sentence_spans(f"{line} X")) == 1
 
 
 def _goes_on(before: str, line: str) -> bool:

@@ -22,10 +22,10 @@ _BORDER = re.compile(
     rf"|(?P<full>(?:(?<!\d)\uff0e|\uff0e(?!\d))[{_CLOSING}]*)"
     rf"|(?P<stop>(?<![.!?\u2026])[.!?\u2026]++[{_CLOSING}]*+(?:\[\^?\d{{1,3}}(?:[,;-]\d{{1,3}})*\])*+)(?=\s|$)"
     r"|(?P<blank>\n[^\S\n]*\r?\n\s*)"
-    rf"|(?P<item>\n)(?=[^\S\n]*(?:[-*+\u2022\u2023]|{_ITEM})\s)"
+    rf"|(?P<item>\n)(?=[^\S\n]*(?:[-*+\u2022\u2023]|#{{1,6}}|{_ITEM})[^\S\n]+\S)"
 )
 _SPACE = re.compile(r"\s*")
-_LIST_MARKER = re.compile(rf"(?:[-*+>\u2022\u2023]\s+)?{_ITEM}")
+_LIST_MARKER = re.compile(rf"(?:(?:[-*+>\u2022\u2023]|#{{1,6}})\s+)*{_ITEM}")
 _DOTTED = re.compile(r"^(?:\w\.)*\w$")
 _INITIAL = re.compile(r"[A-Za-z]\.")
 _OPENING = "([{\"'\u201c\u2018\u00ab*_"
