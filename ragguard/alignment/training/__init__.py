@@ -1,0 +1,1 @@
+"""Training of the alignment model: data sets read, data made by rule, the loss, the resumable loop."""

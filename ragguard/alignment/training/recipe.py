@@ -1,0 +1,81 @@
+"""What one training run is made of: which data, how much of each, and how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ragguard.errors import ConfigurationError, UnreadableFileError
+
+
+class Recipe(BaseModel):
+    """Settings of a training run, read from YAML; everything that shapes the weights is here.
+
+    Attributes:
+        data: folder of the data sets.
+        backbone: "bundled" or a folder of an encoder to start from.
+        start: folder of an alignment model to go on from, or None for fresh heads.
+        sets: data set -> how often each of its examples is used, e.g. 0.5 or 2.
+        corpora: JSON files, lists of {"title", "text"}, from which examples are made.
+        made_per_passage: sentences used of each passage; 0 makes none.
+        questions: how often question-answer and relevance examples are used; 0: never.
+        max_tokens: longest pair, special tokens included; longer ones lose the end of the source.
+        batch_tokens: rows x length of a batch.
+        learning_rate: at its highest, after the warm-up; it falls linearly to 0.
+        head_rate: the heads' own rate, as a multiple.
+        epochs: passes over the mixture.
+        threads: of torch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: Path
+    output: Path
+    backbone: str = "bundled"
+    start: Path | None = None
+    sets: dict[str, float] = Field(default_factory=dict)
+    corpora: tuple[str, ...] = ()
+    made_per_passage: int = Field(default=2, ge=0)
+    made_rounds: int = Field(default=1, ge=0)
+    questions: float = Field(default=1.0, ge=0)
+    max_tokens: int = Field(default=224, ge=16, le=512)
+    batch_tokens: int = Field(default=4096, ge=32)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    head_rate: float = Field(default=5.0, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warm_up: float = Field(default=0.06, ge=0, lt=1)
+    epochs: int = Field(default=1, ge=1)
+    most_steps: int | None = Field(default=None, ge=1)
+    save_every: int = Field(default=200, ge=1)
+    seed: int = 2026
+    threads: int | None = Field(default=None, ge=1)
+    freeze_embeddings: bool = True
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe of a YAML file; relative paths in it count from the file's folder.
+
+    Raises:
+        UnreadableFileError: it cannot be read, or is no YAML.
+        ConfigurationError: a setting is unknown or out of range; the message names it.
+    """
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UnreadableFileError(f"cannot read {path.name} as YAML", hint="check the file") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path.name} holds no mapping", hint="write `data: ...` and so on")
+    try:
+        recipe = Recipe(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{path.name}: {where}: {first['msg']}", hint="see docs") from error
+    base = path.resolve().parent
+    moved = {name: (base / value).resolve() for name in ("data", "output") if (value := getattr(recipe, name))}
+    if recipe.start is not None:
+        moved["start"] = (base / recipe.start).resolve()
+    return recipe.model_copy(update=moved)

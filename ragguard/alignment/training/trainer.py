@@ -1,0 +1,218 @@
+"""The training loop: resumable at any step, and the same for the same recipe.
+
+State is written every few minutes as safetensors and JSON, each file in full
+before it takes the old one's place; a run that was killed goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ragguard.alignment.training.batches import Encoded, collate, encode, plan
+from ragguard.alignment.training.loss import alignment_loss
+from ragguard.alignment.training.mixture import check_paths, counts, mixture
+from ragguard.alignment.training.near_words import NearWords
+from ragguard.alignment.training.recipe import Recipe
+from ragguard.errors import ConfigurationError
+from ragguard.models.bundled import bundled_folder, model_folder
+from ragguard.models.cpu import has_bfloat16
+from ragguard.models.pair_encoder import PairEncoder
+from ragguard.models.pair_tokens import PairTokens
+from ragguard.protocols import Progress
+
+_STATE = "state.safetensors"
+_PROGRESS = "progress.json"
+_LOG = "log.jsonl"
+
+
+@dataclass
+class Progressed:
+    """How far a run is: steps done of steps in all, pairs seen, seconds spent, last mean loss."""
+
+    step: int = 0
+    steps: int = 0
+    pairs: int = 0
+    seconds: float = 0.0
+    loss: float = float("nan")
+
+
+def train(recipe: Recipe, *, progress: Progress | None = None) -> Path:
+    """Train by a recipe, going on where an earlier run with this output folder stopped.
+
+    Returns:
+        The output folder: `state.safetensors` (weights and optimiser), `progress.json`,
+        `mixture.json` (examples by origin) and `log.jsonl` (loss every 20 steps).
+
+    Raises:
+        ConfigurationError: the output folder holds a run of another recipe.
+    """
+    check_paths(recipe)
+    if recipe.threads is not None:
+        torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    return _Run(recipe).go(progress or (lambda *_: None))
+
+
+class _Run:
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        recipe.output.mkdir(parents=True, exist_ok=True)
+        self._same_recipe()
+        folder = bundled_folder() if recipe.backbone == "bundled" else model_folder(recipe.backbone)
+        self.tokens = PairTokens.from_folder(folder, max_tokens=recipe.max_tokens)
+        self.model = PairEncoder.from_backbone(folder)
+        if recipe.start is not None:
+            self.model.load_state_dict(_weights(recipe.start))
+        self.data, self.plans = self._data(folder)
+        self.optimiser = _optimiser(self.model, recipe)
+        self.done = Progressed(steps=self._steps())
+        self._resume()
+
+    def go(self, progress: Progress) -> Path:
+        recipe, done = self.recipe, self.done
+        bf16 = has_bfloat16()
+        self.model.train()
+        losses: list[float] = []
+        started = time.monotonic() - done.seconds
+        while done.step < done.steps:
+            epoch, place = divmod(done.step, len(self.plans))
+            if place == 0 and epoch:
+                self.plans = plan(self.data, batch_tokens=recipe.batch_tokens, seed=recipe.seed + epoch)
+            batch = collate(self.data, self.plans[place], pad=self.tokens.pad_id)
+            _set_rate(self.optimiser, recipe, done.step / done.steps)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                logits = self.model(batch.ids, batch.mask, batch.types)
+            loss = alignment_loss(logits.float(), batch.binary, batch.three_way, batch.similarity)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            losses.append(float(loss.detach()))
+            done.step, done.pairs = done.step + 1, done.pairs + len(batch.ids)
+            done.seconds = time.monotonic() - started
+            if done.step % 20 == 0:
+                done.loss = sum(losses) / len(losses)
+                losses.clear()
+                self._log()
+            if done.step % recipe.save_every == 0 or done.step == done.steps:
+                self._save()
+            progress("training", done.step, done.steps)
+        return recipe.output
+
+    def _same_recipe(self) -> None:
+        path = self.recipe.output / "recipe.json"
+        mine = self.recipe.model_dump(mode="json", exclude={"threads", "save_every", "data", "output"})
+        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != mine:
+            raise ConfigurationError(
+                f"{self.recipe.output.name} holds a run of another recipe", hint="choose another `output`"
+            )
+        _write(path, json.dumps(mine, indent=1))
+
+    def _data(self, folder: Path) -> tuple[Encoded, list[Any]]:
+        vocabulary = _vocabulary(self.tokens)
+        near = NearWords.of(self.model.base_model, vocabulary) if self.recipe.made_per_passage else None
+        examples = mixture(self.recipe, near=near)
+        _write(self.recipe.output / "mixture.json", json.dumps(counts(examples), indent=1))
+        data = encode(examples, self.tokens)
+        return data, plan(data, batch_tokens=self.recipe.batch_tokens, seed=self.recipe.seed)
+
+    def _steps(self) -> int:
+        steps = len(self.plans) * self.recipe.epochs
+        return min(steps, self.recipe.most_steps or steps)
+
+    def _resume(self) -> None:
+        progress = self.recipe.output / _PROGRESS
+        if not progress.exists():
+            return
+        state = load_file(self.recipe.output / _STATE)
+        self.model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")})
+        restored = _optimiser_state(self.optimiser, state)
+        self.optimiser.load_state_dict(restored)
+        self.done = Progressed(**json.loads(progress.read_text(encoding="utf-8")))
+        epoch = self.done.step // len(self.plans)
+        if epoch:
+            seed = self.recipe.seed + epoch
+            self.plans = plan(self.data, batch_tokens=self.recipe.batch_tokens, seed=seed)
+
+    def _save(self) -> None:
+        state = {f"model.{name}": value.contiguous() for name, value in self.model.state_dict().items()}
+        for place, values in self.optimiser.state_dict()["state"].items():
+            for name, value in values.items():
+                state[f"optimiser.{place}.{name}"] = torch.as_tensor(value).contiguous()
+        new = self.recipe.output / f"{_STATE}.new"
+        save_file(state, new)
+        new.replace(self.recipe.output / _STATE)
+        _write(self.recipe.output / _PROGRESS, json.dumps(asdict(self.done)))
+
+    def _log(self) -> None:
+        with (self.recipe.output / _LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self.done)) + "\n")
+
+
+def trained(output: Path) -> PairEncoder:
+    """Return the model of a run's last checkpoint."""
+    model = PairEncoder.from_backbone(bundled_folder())
+    model.load_state_dict(_weights(output))
+    return model.eval()
+
+
+def _weights(output: Path) -> dict[str, Any]:
+    return {k[6:]: v for k, v in load_file(output / _STATE).items() if k.startswith("model.")}
+
+
+def _vocabulary(tokens: PairTokens) -> dict[str, int]:
+    from tokenizers import Tokenizer
+
+    found: dict[str, int] = Tokenizer.from_str(tokens.definition).get_vocab()
+    return found
+
+
+def _optimiser(model: PairEncoder, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW; no decay on biases and norms, a higher rate for the fresh heads."""
+    if recipe.freeze_embeddings:
+        model.base_model.get_input_embeddings().weight.requires_grad_(False)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            head = recipe.head_rate if "_layer." in name or "pooler" in name else 1.0
+            decay = 0.0 if parameter.ndim < 2 else recipe.weight_decay
+            groups.setdefault((head, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": p, "weight_decay": decay, "multiple": head} for (head, decay), p in groups.items()],
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, share: float) -> None:
+    up = recipe.warm_up
+    factor = share / up if share < up else (1 - share) / (1 - up)
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.learning_rate * group["multiple"] * max(factor, 0.01)
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    found: dict[int, dict[str, Any]] = {}
+    for key, value in state.items():
+        if key.startswith("optimiser."):
+            _, place, name = key.split(".")
+            found.setdefault(int(place), {})[name] = value
+    return {"state": found, "param_groups": optimiser.state_dict()["param_groups"]}
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
+
+
