@@ -26,7 +26,8 @@
     │   ├── TooFewQuestionsError        n is below what alpha and delta need
     │   └── TargetUnattainableError     too many needed passages are out of reach
     ├── GuardError                      a guard failed while judging a turn
-    │   └── DeadlineExceededError       the turn's time ran out
+    │   ├── DeadlineExceededError       the turn's time ran out
+    │   └── ScoringError                a model's back end failed, or gave NaN or infinity
     ├── GenerationError                 a generator or question writer gave nothing usable
     └── RefusalError                    raised by `Report.raise_for_refusal` alone
 
@@ -206,6 +207,12 @@ class DeadlineExceededError(GuardError):
     """The turn's deadline passed before the guard had finished."""
 
     code = "deadline"
+
+
+class ScoringError(GuardError):
+    """A model gave no score: its back end failed, or returned NaN or infinity. Never taken for a score."""
+
+    code = "scoring"
 
 
 class GenerationError(RagGuardError):
