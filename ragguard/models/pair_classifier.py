@@ -11,13 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import ConfigurationError
-from ragguard.models.pair_encoder import BINARY, LOGITS, REGRESSION, THREE_WAY
+from ragguard.models.pair_logits import BINARY, LOGIT_NAMES, LOGITS, REGRESSION, THREE_WAY
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-LOGIT_NAMES = ("regression", "not_aligned", "aligned", "entailed", "neutral", "contradicted")
-"""What each of the six logits is, in order."""
 
 _BACKBONES = ("roberta.", "bert.", "base_model.")
 _HEADS = ("bin_layer.", "tri_layer.", "reg_layer.")

@@ -16,14 +16,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-REGRESSION = 0
-BINARY = slice(1, 3)
-THREE_WAY = slice(3, 6)
-LOGITS = 6
-ALIGNED = 1
-"""Column of the binary head that means aligned."""
-ENTAILED, NEUTRAL, CONTRADICTED = 0, 1, 2
-"""Columns of the 3-way head."""
+from ragguard.models.pair_logits import (
+    ALIGNED,
+    BINARY,
+    CONTRADICTED,
+    ENTAILED,
+    LOGITS,
+    NEUTRAL,
+    REGRESSION,
+    THREE_WAY,
+)
+
+__all__ = [
+    "ALIGNED",
+    "BINARY",
+    "CONTRADICTED",
+    "ENTAILED",
+    "LOGITS",
+    "NEUTRAL",
+    "REGRESSION",
+    "THREE_WAY",
+    "PairEncoder",
+]
 
 
 class PairEncoder(nn.Module):

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ragguard.errors import InvalidValueError, UnreadableFileError
 from ragguard.models.bundled import sha256_of
-from ragguard.models.pair_classifier import LOGIT_NAMES, classifier_state
+from ragguard.models.pair_classifier import classifier_state
+from ragguard.models.pair_logits import LOGIT_NAMES
 from ragguard.models.pair_parts import PairModel
 from ragguard.models.pair_storage import read_weights, write_weights
 from ragguard.models.pair_tokenizer import tokens_for

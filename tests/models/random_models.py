@@ -6,6 +6,7 @@ They know nothing, but every path of loading and scoring runs through them.
 from __future__ import annotations
 
 import functools
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -45,17 +46,15 @@ def roberta_tokenizer(vocabulary: int = 400) -> str:
 
 
 @functools.cache
-def bert_tokenizer(vocabulary: int = 400) -> str:
+def bert_tokenizer() -> str:
     """The JSON of a WordPiece tokenizer with BERT's special tokens and pair template."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    signs = sorted({sign for text in TEXTS for sign in text.lower() if not sign.isspace()})
+    words = sorted({word for text in TEXTS for word in re.findall(r"[a-z]{2,}|[0-9]{2,}", text.lower())})
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *signs, *(f"##{sign}" for sign in signs), *words]
+    tokenizer = Tokenizer(models.WordPiece({entry: i for i, entry in enumerate(entries)}, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(entries[:5])
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary,
-        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(TEXTS, trainer)
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return str(tokenizer.to_str())
 
