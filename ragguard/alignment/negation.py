@@ -11,9 +11,9 @@ import re
 from ragguard.text.words import content_words
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[.,;:!?()\[\]]")
-_NEGATORS = frozenset("not no never cannot without none neither nor nothing nobody hardly".split())
-_UNDONE_BY = frozenset("only just necessarily merely".split())
-_CLAUSE_END = frozenset(".,;:!?()[]") | {"but", "if", "unless", "whether", "or"}
+NEGATORS = frozenset("not no never cannot without none neither nor nothing nobody hardly".split())
+UNDONE_BY = frozenset("only just necessarily merely".split())
+CLAUSE_END = frozenset(".,;:!?()[]") | {"but", "if", "unless", "whether", "or"}
 
 
 def polarity(text: str) -> tuple[set[str], set[str]]:
@@ -21,16 +21,16 @@ def polarity(text: str) -> tuple[set[str], set[str]]:
 
     Example:
         >>> polarity("It does not copy the file.")
-        ({'fil'}, {'cop'})
+        ({'fil'}, {'copy'})
     """
     asserted: set[str] = set()
     negated: set[str] = set()
     reaching = False
     for match in _TOKEN.finditer(text):
         word = match.group().lower().replace("’", "'")
-        if word in _NEGATORS or word.endswith("n't"):
+        if word in NEGATORS or word.endswith("n't"):
             reaching = True
-        elif word in _CLAUSE_END or word in _UNDONE_BY:
+        elif word in CLAUSE_END or word in UNDONE_BY:
             reaching = False
         else:
             stems = content_words(word)

@@ -7,20 +7,26 @@ never equals a bare number.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import NamedTuple
 from unicodedata import digit
 
 _UNITS = {w: n for n, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve "
           "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split())}  # fmt: skip
 _TENS = {w: 10 * n for n, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SHORT = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9, "tn": 10**12}
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _SCALE = "|".join(_SCALES)
 _SMALL = rf"(?:(?:{'|'.join(_TENS)})(?:[\s-](?:{_UNIT}))?|{_UNIT})\b"
 _GROUPED = r"\d{1,3}(?:[,\u2009\u202f\u00a0']\d{3})+(?!\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)"
 _NUMBER = re.compile(
-    rf"(?P<sign>(?<![\w)\]])[-\u2212])?(?<![\w.])(?:(?P<grouped>{_GROUPED})|(?P<plain>\d+))(?P<fraction>(?:\.\d+)*)"
-    rf"(?:\s?(?P<scale>{_SCALE})\b|(?P<kilo>[kK])\b)?(?P<digits_percent>\s?(?:%|per\s?cent\b))?"
+    r"(?P<sign>(?<![\w)\]])[-\u2212])?(?P<money>[$\u20ac\u00a3\u00a5\u20b9]\s?)?"
+    rf"(?<![\w.])(?:(?P<grouped>{_GROUPED})|(?P<plain>\d+))(?P<fraction>(?:\.\d+)*)"
+    # "5m" may be metres: a lone m or b is a scale of money only.
+    rf"(?:[\s-]?(?P<scale>{_SCALE})\b|\s?(?P<short>k|mn|bn|tn)\b|(?(money)\s?(?P<money_short>[mb])\b|(?!)))?"
+    r"(?P<digits_percent>\s?(?:%|per\s?cent\b))?"
     rf"|\b(?P<words>(?:a(?=\s+(?:{_SCALE})\b)|{_SMALL})(?:[\s-]+(?:{_SCALE})\b(?:\s+(?:and\s+)?{_SMALL})?)*)"
     r"(?P<words_percent>\s?(?:%|per\s?cent\b))?",
     re.IGNORECASE,
@@ -29,17 +35,34 @@ _REFERENCE = re.compile(r"\b(?:passages?|documents?|sources?|contexts?)\s+\[?\d{
 _CITATION = re.compile(r"\s?\[(\d{1,2})(?:\s*,\s*\d{1,2})*\](?=[\s.,;:!?]|$)")
 
 
-def numbers(text: str) -> set[str]:
-    """Return the numbers of a text in canonical form; percentages end in "%".
+class Mention(NamedTuple):
+    """One number in a text: where it stands, as it is shown, and in canonical form."""
+
+    start: int
+    end: int
+    shown: str
+    canonical: str
+    scale: int  # what its figure was multiplied by: 10**6 for "2.1 million"
+    grouped: bool  # "1,987" is no year
+    money: str  # the currency sign before it, or ""
+
+
+def mentions(text: str) -> list[Mention]:
+    """Return the numbers of a text in order; percentages end in "%".
 
     A lone "one" is a pronoun more often than a number and is left out.
+    """
+    return list(_mentions(text))
+
+
+def numbers(text: str) -> set[str]:
+    """Return the numbers of a text in canonical form; percentages end in "%".
 
     Example:
         >>> sorted(numbers("One thousand users, 5 percent of 20,000; version 3.10"))
         ['1000', '20000', '3.10', '5%']
     """
-    found = (_canonical(match) for match in _NUMBER.finditer(text))
-    return {number for number in found if number is not None}
+    return {mention.canonical for mention in _mentions(text)}
 
 
 def without_numbers(text: str) -> str:
@@ -53,13 +76,33 @@ def without_references(text: str, *, passages: int) -> str:
     return _CITATION.sub(lambda m: "" if 1 <= int(m.group(1)) <= passages else m.group(), text)
 
 
+def _mentions(text: str) -> Iterator[Mention]:
+    for match in _NUMBER.finditer(text):
+        canonical = _canonical(match)
+        if canonical is not None:
+            grouped = match["grouped"] is not None
+            money = (match["money"] or "").strip()
+            scale = _scale(match) if match["words"] is None else _worded_scale(match["words"])
+            yield Mention(match.start(), match.end(), match.group(), canonical, scale, grouped, money)
+
+
+def _scale(match: re.Match[str]) -> int:
+    short = (match["short"] or match["money_short"] or "").lower()
+    return _SHORT.get(short) or _SCALES.get((match["scale"] or "").lower(), 1)
+
+
+def _worded_scale(words: str) -> int:
+    last = re.split(r"[\s-]+", words.lower())[-1]
+    return _SCALES.get(last, 1)
+
+
 def _canonical(match: re.Match[str]) -> str | None:
     words = match["words"]
     if words is not None:
         value = None if words.lower() == "one" else str(_spelled(words))
         return None if value is None else value + ("%" if match["words_percent"] else "")
     text = _whole(match["grouped"] or match["plain"]) + _fraction(match["fraction"])
-    scale = 1000 if match["kilo"] else _SCALES.get((match["scale"] or "").lower(), 1)
+    scale = _scale(match)
     if scale > 1 and text.count(".") <= 1:
         text = _plain(Decimal(text) * scale)
     sign = "-" if match["sign"] and text != "0" else ""
