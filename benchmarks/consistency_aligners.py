@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ import numpy as np
 from benchmarks.consistency_metrics import Array
 from benchmarks.consistency_sets import Item
 from ragguard.alignment.claims import split_claims
+from ragguard.models.pair_logits import ALIGNED, BINARY, CONTRADICTED, ENTAILED, THREE_WAY
 from ragguard.protocols import Aligner
 from ragguard.types import Claim, Passage, Span
 
 Score = Callable[[Sequence[Item]], Mapping[str, Array]]
+_STEP = 32  # tokens
 
 
 class AbsentScorerError(Exception):
@@ -65,31 +68,36 @@ def build_aligner(model: str) -> tuple[Score, float | None, Mapping[str, Any]]:
 def build_model(model: str) -> tuple[Score, float | None, Mapping[str, Any]]:
     """The pair model alone: the whole claim against each chunk of the source, the highest counts.
 
-    Rows: `three_way`, P(entailed); `binary`, P(aligned); `not_contradicted`,
-    1 - P(contradicted) of the least contradicting chunk's opposite, i.e. the highest
-    contradiction.
+    Rows: `three_way`, the highest P(entailed); `binary`, the highest P(aligned);
+    `not_contradicted`, 1 less the highest P(contradicted).
 
     Raises:
         AbsentScorerError: its modules or weights are missing.
     """
-    engine = _loaded("ragguard.models.pair_engine", "PairEngine")(model)
+    engine = _engine(model)
     chunk_passages = _loaded("ragguard.alignment.chunks", "chunk_passages")
     tokens = engine.tokens
 
     def score(items: Sequence[Item]) -> Mapping[str, Array]:
         pairs: list[tuple[str, str]] = []
         owner: list[int] = []
+        cut: dict[tuple[tuple[str, ...], int], list[str]] = {}
         lengths = tokens.counts([item.claim for item in items])
         for place, item in enumerate(items):
-            budget = max(64, tokens.max_tokens - tokens.pair_overhead - int(lengths[place]))
-            for chunk in chunk_passages(passages_of(item), tokens.spans, budget=budget):
-                pairs.append((chunk.text, item.claim))
-                owner.append(place)
+            # In steps, so that the claims about one document mostly share its chunks.
+            room = max(
+                _STEP, (tokens.max_tokens - tokens.pair_overhead - int(lengths[place])) // _STEP * _STEP
+            )
+            key = item.passages, room
+            if key not in cut:
+                cut[key] = [c.text for c in chunk_passages(passages_of(item), tokens.spans, budget=room)]
+            pairs += [(text, item.claim) for text in cut[key]]
+            owner += [place] * len(cut[key])
         logits = engine.logits(pairs).astype(np.float64)
-        binary, three_way = softmax(logits[:, 1:3]), softmax(logits[:, 3:6])
-        best = {"three_way": three_way[:, 0], "binary": binary[:, 1]}
+        binary, three_way = softmax(logits[:, BINARY]), softmax(logits[:, THREE_WAY])
+        best = {"three_way": three_way[:, ENTAILED], "binary": binary[:, ALIGNED]}
         rows = {name: highest(values, owner, len(items)) for name, values in best.items()}
-        rows["not_contradicted"] = 1.0 - highest(three_way[:, 2], owner, len(items))
+        rows["not_contradicted"] = 1.0 - highest(three_way[:, CONTRADICTED], owner, len(items))
         return rows
 
     return score, 0.5, engine.fingerprint()
@@ -101,13 +109,13 @@ def build_compat(model: str) -> tuple[Score, float | None, Mapping[str, Any]]:
     Raises:
         AbsentScorerError: its modules or weights are missing.
     """
-    engine = _loaded("ragguard.models.pair_engine", "PairEngine")(model)
-    scorer = _loaded("ragguard.alignment.compat", "PublishedScorer")(engine)
+    scorer = _loaded("ragguard.alignment.compat", "PublishedScorer")(_engine(model))
 
     def score(items: Sequence[Item]) -> Mapping[str, Array]:
-        return {"": np.array(scorer.score([i.context for i in items], [i.claim for i in items]))}
+        found = scorer.score([i.context for i in items], [i.claim for i in items])
+        return {"": np.array([0.0 if value is None else value for value in found])}
 
-    return score, 0.5, engine.fingerprint()
+    return score, 0.5, scorer.fingerprint()
 
 
 def softmax(logits: Array) -> Array:
@@ -122,6 +130,14 @@ def highest(values: Array, owner: Sequence[int], count: int) -> Array:
     found = np.zeros(count)
     np.maximum.at(found, np.asarray(owner, dtype=np.intp), values)
     return found
+
+
+@lru_cache(maxsize=1)
+def _engine(model: str) -> Any:
+    """One engine for all rows of a model: its cache serves them all."""
+    engine = _loaded("ragguard.models.pair_engine", "PairEngine")(model)
+    engine.warm_up()  # weights that are not here are missed now, not in the middle
+    return engine
 
 
 def _loaded(module: str, name: str) -> Any:
