@@ -1,0 +1,1 @@
+"""What runs a pair model: torch, OpenVINO or ONNX Runtime, one module each."""
