@@ -47,7 +47,8 @@ class SentenceVectors:
         missing, parts = list(new.values()), [self._vectors]
         for first in range(0, len(missing), _BATCH):
             self._progress("embedding sentences", first, len(missing))
-            parts.append(self.model.embed_passages(missing[first : first + _BATCH]))
+            found = self.model.embed_passages(missing[first : first + _BATCH])
+            parts.append(found.astype(np.float16).astype(np.float32))  # as they will be read back
         self._vectors = np.concatenate(parts)
         for key in new:
             self._rows[key] = len(self._rows)

@@ -1,0 +1,398 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import consistency
+from benchmarks.consistency_aligners import by_claims, highest, softmax
+from benchmarks.consistency_report import FAMILIES, Scored, counts, report
+from benchmarks.consistency_scorers import BASELINES, SCORERS, Setting, build_length, build_overlap
+from benchmarks.consistency_sets import (
+    SETS,
+    Item,
+    begin,
+    document_key,
+    factcc,
+    fever_symmetric,
+    halueval_qa,
+    halueval_qa_matched,
+    halved,
+    load_items,
+    load_set,
+    q2,
+    wice,
+    wice_oracle,
+)
+from benchmarks.consistency_tables import markdown
+from benchmarks.consistency_vectors import SentenceVectors
+from benchmarks.question_sets import AbsentDataError
+from ragguard.alignment.lexical import LexicalAligner
+from ragguard.models.pair_model import save_pair_model
+from ragguard.protocols import FloatArray, Progress
+from tests.models.random_models import bert_tokenizer, random_pair_model
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = "model_name\tdata_source\tknowledge\tmessage\tresponse\tbegin_label\n"
+
+
+def item(claim: str, source: str = "The red pump weighs 4 kg.", label: int = 1, **changed: Any) -> Item:
+    return Item(
+        **{"id": claim, "document": "d", "question": None, "passages": (source,)} | changed,
+        claim=claim,
+        label=label,
+    )
+
+
+def write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+
+def lines(rows: Sequence[Any]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def setting(folder: Path) -> Setting:
+    return Setting("bundled", folder, lambda what, done, total: None)
+
+
+def facts(folder: Path, documents: int = 8) -> None:
+    """SummEdits sales calls in miniature: of each document a right and a wrong claim."""
+    rows = [
+        {"id": "x", "doc": f"Pump {n} weighs {n} kg.", "summary": s, "label": label}
+        for n in range(documents)
+        for s, label in ((f"Pump {n} weighs {n} kg.", 1), ("Its price doubled.", 0))
+    ]
+    write(folder / "consistency/summedits/summedits_sales_call.json", rows)
+
+
+# --- halves ---------------------------------------------------------------------------------
+
+
+def test_documents_are_halved_whole_and_always_the_same() -> None:
+    items = [item(str(i), document=document_key(str(i % 9))) for i in range(90)]
+    found = halved(items)
+    sides = {(i.document, i.half) for i in found}
+    assert len(sides) == 9
+    assert Counter(half for _, half in sides) == {"tuning": 4, "evaluation": 5}
+    assert {i.id: i.half for i in halved(items[::-1])} == {i.id: i.half for i in found}
+
+
+def test_case_and_tokenisation_make_no_other_document() -> None:
+    assert document_key("Rex 's dog , Dino.") == document_key("rex's dog, dino .")
+    assert document_key("Rex's dogs, Dino.") != document_key("Rex's dog, Dino.")
+
+
+# --- readers --------------------------------------------------------------------------------
+
+
+def test_summedits_label_1_is_consistent_and_repeated_ids_are_told_apart(tmp_path: Path) -> None:
+    facts(tmp_path)
+    found = load_items(tmp_path, "tuning", ["summedits_sales_call"])["summedits_sales_call"]
+    both = load_set("summedits_sales_call", tmp_path)
+    assert len(found) == 8
+    assert len(both) == 16
+    assert len({i.id for i in both}) == 16
+    assert all(i.label == (i.claim == i.passages[0]) for i in both)
+
+
+def test_begin_reads_quotes_as_they_stand_and_drops_what_claims_nothing(tmp_path: Path) -> None:
+    rows = [
+        't5\twow\tHe said "no.\tWhy?\tHe said no.\tFully attributable\n',
+        "t5\twow\tHe left.\tWhy?\tNice!\tGeneric\n",
+        'gpt2\twow\tHe left".\tWhy?\tHe stayed.\tNot fully attributable\n',
+    ]
+    write(tmp_path / "begin/b.tsv", HEAD + "".join(rows))
+    found = begin("b.tsv")(tmp_path)
+    assert [(i.passages, i.claim, i.label) for i in found] == [
+        (('He said "no.',), "He said no.", 1),
+        (('He left".',), "He stayed.", 0),
+    ]
+    assert found[0].question == "Why?"
+
+
+def test_q2_label_0_is_consistent_and_a_topic_is_a_document(tmp_path: Path) -> None:
+    head = ",topic,message,dodeca_response,memnet_response,knowledge,dodeca_label,memnet_label\n"
+    rows = '0,Art,Hi?,"one, two",three,K one.,0,1\n1,Art,Ho?,four,five,K two.,1,0\n'
+    write(tmp_path / "q2/cross_annotation.csv", head + rows)
+    found = q2(tmp_path)
+    assert [(i.claim, i.label) for i in found] == [("one, two", 1), ("four", 0), ("three", 0), ("five", 1)]
+    assert len({i.document for i in found}) == 1
+    assert len({i.id for i in found}) == 4
+
+
+def test_wice_partly_supported_is_not_supported_and_both_variants_share_halves(tmp_path: Path) -> None:
+    labels = ("supported", "partially_supported", "not_supported", "supported")
+    articles = [
+        {"label": label, "claim": f"c{n}", "evidence": [f"s{n}", "t", "u"], "meta": {"id": f"dev{n}"}}
+        for n, label in enumerate(labels)
+    ]
+    chunks = [{**a, "evidence": a["evidence"][:2]} for a in articles for _ in range(2)]
+    write(tmp_path / "wice_dev/data__entailment_retrieval__claim__dev.jsonl", lines(articles))
+    name = "code_and_resources__entailment_inputs__oracle_chunks__claim__dev.jsonl"
+    write(tmp_path / "wice_dev" / name, lines(chunks))
+    found, oracle = wice(tmp_path), wice_oracle(tmp_path)
+    assert [i.label for i in found] == [1, 0, 0, 1]
+    assert found[0].passages == ("s0\n\nt\n\nu",)
+    assert oracle[0].passages == ("s0\n\nt",)
+    assert len({i.id for i in oracle}) == 8
+    assert {(i.document, i.half) for i in oracle} == {(i.document, i.half) for i in found}
+
+
+def test_factcc_keeps_the_label_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path / "factcc/factcc.json", {"f0": {"claim": "c", "label": 0, "document": "D."}})
+    assert [(i.id, i.label, i.context) for i in factcc(tmp_path)] == [("f0", 0, "D.")]
+
+
+def test_fever_symmetric_keeps_what_shares_a_claim_or_an_evidence_in_one_half(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"{n}{c}{e}", "claim": f"{n}c{c}", "evidence": f"{n}e{e}", "label": label}
+        for n in range(5)
+        for c, e, label in ((0, 0, "SUPPORTS"), (0, 1, "REFUTES"), (1, 1, "SUPPORTS"), (1, 0, "REFUTES"))
+    ]
+    write(tmp_path / "fever_symmetric_dev/symmetric_v0.2__fever_symmetric_dev.jsonl", lines(rows))
+    found = fever_symmetric(tmp_path)
+    assert len({i.document for i in found}) == 5
+    assert all(len({i.half for i in found if i.id[0] == str(n)}) == 1 for n in range(5))
+    assert [i.label for i in found[:4]] == [1, 0, 1, 0]
+
+
+def halueval(folder: Path) -> None:
+    def rows(made_up: str) -> str:
+        return lines(
+            [
+                {
+                    "knowledge": f"Town {n} has a mill.\u2028It is old.",
+                    "question": f"What has town {n}?",
+                    "right_answer": "a mill" if n % 2 else "an old mill",
+                    "hallucinated_answer": made_up if n % 3 else "a new bridge",
+                }
+                for n in range(12)
+            ]
+        )
+
+    write(folder / "halueval_qa/qa_one-turn_data.json", rows("a bridge"))
+    write(folder / "halueval_qa/qa_multi-turn_data.json", rows("it has a bridge over the river"))
+
+
+def test_halueval_takes_each_answer_of_a_question_once_with_the_knowledge(tmp_path: Path) -> None:
+    halueval(tmp_path)
+    found = halueval_qa(tmp_path)
+    assert Counter(i.label for i in found) == {1: 12, 0: 12 + 8}
+    assert found[0].question == "What has town 0?"
+    assert found[0].context == "Town 0 has a mill.\u2028It is old."
+
+
+def test_on_length_matched_answers_length_tells_nothing_in_either_half(tmp_path: Path) -> None:
+    halueval(tmp_path)
+    found = halueval_qa_matched(tmp_path)
+    whole = {i.id: i.half for i in halueval_qa(tmp_path)}
+    assert found
+    for half in ("tuning", "evaluation"):
+        lengths = [
+            Counter(len(i.claim.split()) for i in found if (i.half, i.label) == (half, y)) for y in (0, 1)
+        ]
+        assert lengths[0] == lengths[1]
+    assert all(whole[i.id] == i.half for i in found)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_that_is_not_there_is_named_without_the_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(AbsentDataError, match=r"^\w+/[\w.-]+ is not in the data folder$"):
+        load_set(name, tmp_path)
+
+
+# --- scorers --------------------------------------------------------------------------------
+
+
+def test_overlap_is_recall_of_content_words_in_the_whole_source(tmp_path: Path) -> None:
+    two = item("The red pump weighs 4 tonnes.", passages=("A red thing.", "The pump weighs 4 kg."))
+    found = build_overlap(setting(tmp_path)).score([two, item("Is it so?"), item("The pumps weighed 4 kg.")])
+    assert found[""] == pytest.approx([4 / 5, 0.0, 1.0])
+
+
+def test_length_prefers_the_shorter_answer(tmp_path: Path) -> None:
+    found = build_length(setting(tmp_path)).score([item("Delhi"), item("It is Delhi.")])[""]
+    assert found[0] > found[1]
+
+
+def test_an_aligner_is_asked_claim_by_claim(tmp_path: Path) -> None:
+    found = by_claims(LexicalAligner())(
+        [item("The red pump weighs 4 kg. The price doubled last year."), item("pump")]
+    )
+    assert found["min"] == pytest.approx([0.0, 1.0])
+    assert found["mean"] == pytest.approx([0.5, 1.0])
+    assert found["all"] == pytest.approx([0.0, 1.0])
+
+
+class Letters:
+    """An embedder that counts what it embeds: a text's vector is its first letter."""
+
+    dimension = 26
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"name": "letters"}
+
+    def embed_passages(self, texts: Sequence[str], /, *, progress: Progress | None = None) -> FloatArray:
+        self.seen += texts
+        rows = np.zeros((len(texts), 26), dtype=np.float32)
+        rows[np.arange(len(texts)), [ord(t[0]) - 97 for t in texts]] = 1
+        return rows
+
+
+def test_no_sentence_is_embedded_twice_not_even_in_the_next_run(tmp_path: Path) -> None:
+    first, second = Letters(), Letters()
+    vectors = SentenceVectors(first, tmp_path, lambda what, done, total: None)  # type: ignore[arg-type]
+    assert vectors(["b", "a", "b"]).argmax(axis=1).tolist() == [1, 0, 1]
+    assert vectors(["a", "c"]).argmax(axis=1).tolist() == [0, 2]
+    assert first.seen == ["b", "a", "c"]
+    again = SentenceVectors(second, tmp_path, lambda what, done, total: None)  # type: ignore[arg-type]
+    assert again(["c", "b", "a", "d"]).argmax(axis=1).tolist() == [2, 1, 0, 3]
+    assert second.seen == ["d"]
+
+
+def test_the_highest_chunk_of_each_item_counts() -> None:
+    assert highest(np.array([0.1, 0.7, 0.4]), [0, 2, 2], 3).tolist() == [0.1, 0.0, 0.7]
+    assert softmax(np.array([[0.0, np.log(3)], [1000.0, 0.0]])) == pytest.approx(
+        np.array([[0.25, 0.75], [1, 0]])
+    )
+
+
+def test_every_baseline_can_be_asked_for() -> None:
+    assert set(BASELINES) == {"length", "overlap", "embedding", "lexical"}
+    assert set(SCORERS) > set(BASELINES)
+
+
+# --- figures --------------------------------------------------------------------------------
+
+
+def scored(good: bool, documents: int = 12) -> Scored:
+    items = halved(
+        [item(f"{d}{y}", document=document_key(str(d)), label=y) for d in range(documents) for y in (0, 1)]
+    )
+    truth = np.array([float(i.label) for i in items])
+    return Scored(items, {"overlap": np.full(len(items), 0.6), "sure": truth if good else 1 - truth})
+
+
+def test_figures_come_from_one_half_and_thresholds_from_the_other() -> None:
+    sets = {name: scored(good=True) for family in FAMILIES.values() for name in family}
+    found = report(sets, {"overlap": 0.7, "sure": None}, "evaluation", resamples=200, seed=0)
+    sure, flat = found["sure"]["q2"], found["overlap"]["q2"]
+    assert sure["auc"] == 1.0
+    assert sure["auc_gain_interval"] == pytest.approx([0.5, 0.5])
+    assert sure["balanced_accuracy_tuned"] == 1.0
+    assert sure["threshold_tuned"] == pytest.approx(0.5)
+    assert "balanced_accuracy_fixed" not in sure
+    assert flat["auc"] == 0.5
+    assert flat["balanced_accuracy_fixed"] == 0.5
+    assert found["sure"]["mean"]["auc"] == 1.0
+    assert "in_sample" not in sure
+    assert report(sets, {"sure": None}, "tuning", resamples=20, seed=0)["sure"]["q2"]["in_sample"]
+
+
+def test_the_mean_counts_families_alike_and_is_none_when_a_set_is_missing() -> None:
+    sets = {name: scored(good=name != "q2") for family in FAMILIES.values() for name in family}
+    whole = report(sets, {"sure": 0.5}, "evaluation", resamples=20, seed=0)
+    assert whole["sure"]["mean"]["auc"] == pytest.approx(3 / 4)
+    del sets["wice"]
+    assert report(sets, {"sure": 0.5}, "evaluation", resamples=20, seed=0)["sure"]["mean"] is None
+
+
+def test_counts_name_items_supported_ones_and_documents_of_each_half() -> None:
+    assert counts(scored(good=True, documents=5).items) == {
+        "tuning": {"items": 4, "supported": 2, "documents": 2},
+        "evaluation": {"items": 6, "supported": 3, "documents": 3},
+    }
+
+
+# --- the trained model ----------------------------------------------------------------------
+
+
+def test_a_pair_model_in_a_folder_is_scored_by_the_published_profile(tmp_path: Path) -> None:
+    model = random_pair_model(kind="bert")
+    definition = bert_tokenizer()
+    folder = save_pair_model(tmp_path / "m", model.encoder, tokenizer=definition, max_tokens=128, card={})
+    compat = SCORERS["compat"](Setting(str(folder), tmp_path, lambda what, done, total: None))
+    found = compat.score([item("Ada founded Acme. Acme is in Oslo."), item("...")])[""]
+    assert 0 < found[0] < 1
+    assert found[1] == 0  # nothing to check is no support
+    assert compat.fingerprint["profile"] == "published"
+
+
+def test_a_model_that_is_not_there_is_named_and_the_others_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts(tmp_path)
+    document, said = run(tmp_path, capsys, "--aligner", "overlap", "compat", "--model", str(tmp_path / "no"))
+    assert next(iter(document["absent"])) == "compat"
+    assert list(document["results"]["tuning"]) == ["overlap"]
+    assert "skipped compat: " in said
+
+
+# --- the command ----------------------------------------------------------------------------
+
+
+def run(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[Any, str]:
+    names = ["--aligner", "overlap", "lexical", "--resamples", "50", "--cache", str(folder / "cache")]
+    assert consistency.main(["--data", str(folder), *names, *more]) == 0
+    out = capsys.readouterr()
+    return json.loads(out.out), out.err
+
+
+def test_the_command_reports_what_is_there_and_names_what_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts(tmp_path)
+    document, said = run(tmp_path, capsys, "--json", "--output", str(tmp_path / "out.json"))
+    assert set(document["sets"]) == {"summedits_sales_call"}
+    assert set(document["absent"]) == set(SETS) - {"summedits_sales_call"}
+    assert document["results"]["evaluation"]["overlap"]["summedits_sales_call"]["auc"] == 1.0
+    assert document["results"]["evaluation"]["overlap"]["mean"] is None
+    assert {row["status"] for row in document["published"]} == {"published"}
+    assert "skipped q2: q2/cross_annotation.csv is not in the data folder" in said
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == document
+    assert "| summedits_sales_call |" in markdown(document)
+
+
+def test_the_tuning_half_alone_never_scores_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts(tmp_path)
+    document, said = run(tmp_path, capsys, "--half", "tuning", "--limit", "5")
+    assert list(document["results"]) == ["tuning"]
+    assert list(document["sets"]["summedits_sales_call"]) == ["tuning"]
+    assert document["sets"]["summedits_sales_call"]["tuning"]["items"] == 5
+    assert "AUC-ROC, tuning half" in said
+
+
+def test_without_data_the_command_says_so_and_exits_0(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks/consistency.py"
+    command = [sys.executable, str(script), "--data", str(tmp_path / "none"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=os.environ, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "skipped: no consistency sets at" in done.stderr
+    assert "skipped" in json.loads(done.stdout)
+
+
+def test_the_committed_figures_make_tables() -> None:
+    path = ROOT / "benchmarks/results/consistency.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["settings"]["limit"] is None
+    assert document["settings"]["resamples"] >= 2000
+    assert document["absent"] == {}
+    assert set(document["sets"]) == set(SETS)
+    shown = markdown(document)
+    assert "AUC-ROC, evaluation half" in shown
+    assert "| AlignScore-base | q2 | 0.761 |" in shown
