@@ -16,6 +16,13 @@ LABELS = {
     "lexical:min": "lexical aligner, least claim",
     "lexical:mean": "lexical aligner, mean",
     "lexical:all": "lexical aligner, product",
+    "model:three_way": "model alone, entailed",
+    "model:binary": "model alone, aligned",
+    "model:not_contradicted": "model alone, not contradicted",
+    "compat": "model, published profile",
+    "aligner:min": "trained aligner, least claim",
+    "aligner:mean": "trained aligner, mean",
+    "aligner:all": "trained aligner, product",
 }
 
 
@@ -24,8 +31,10 @@ def tables(document: Mapping[str, Any]) -> Iterator[Table]:
     for half, rows in document["results"].items():
         shown = Table(title=f"AUC-ROC, {half} half", title_justify="left")
         head, body = _auc(document, rows, "")  # intervals would not fit
-        for place, name in enumerate(head):
-            shown.add_column(name, justify="right" if place else "left", no_wrap=not place)
+        for place, name in enumerate([head[0], *rows]):  # the rows' own short names
+            shown.add_column(
+                name, justify="right" if place else "left", no_wrap=not place, min_width=8, overflow="fold"
+            )
         for line in body:
             shown.add_row(*line)
         yield shown
@@ -39,9 +48,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     for half, rows in document["results"].items():
         head, body = _auc(document, rows)
         lines += [f"AUC-ROC, {half} half", "", *markdown_table(head, body), ""]
-    head = ("published, not computed here", "set", "AUC-ROC", "note")
-    body = [(p["row"], p["set"], f"{p['auc']:.3f}", p["note"]) for p in document["published"]]
-    lines += markdown_table(head, body)
+    taken = [[p["row"], p["set"], f"{p['auc']:.3f}", p["note"]] for p in document["published"]]
+    lines += markdown_table(["published, not computed here", "set", "AUC-ROC", "note"], taken)
     for half, rows in document["results"].items():
         lines += ["", f"Mean over SummEdits, Q2, WiCE and FactCC, {half} half", "", *_means(rows)]
     return "\n".join(lines) + "\n"

@@ -320,11 +320,24 @@ def test_counts_name_items_supported_ones_and_documents_of_each_half() -> None:
 # --- the trained model ----------------------------------------------------------------------
 
 
+def trained(folder: Path) -> Setting:
+    model, definition = random_pair_model(kind="bert"), bert_tokenizer()
+    saved = save_pair_model(folder / "m", model.encoder, tokenizer=definition, max_tokens=128, card={})
+    return Setting(str(saved), folder, lambda what, done, total: None)
+
+
+def test_the_model_alone_reads_every_chunk_and_the_highest_counts(tmp_path: Path) -> None:
+    model = SCORERS["model"](trained(tmp_path))
+    claim, parts = "Acme is in Oslo.", [f"Ada founded Acme {n}. " * 12 for n in range(6)]
+    whole = model.score([item(claim, passages=tuple(parts))])
+    apart = model.score([item(claim, passages=(part,)) for part in parts])
+    assert set(whole) == {"three_way", "binary", "not_contradicted"}
+    assert whole["three_way"] == pytest.approx(apart["three_way"].max(), abs=1e-5)
+    assert whole["not_contradicted"] == pytest.approx(apart["not_contradicted"].min(), abs=1e-5)
+
+
 def test_a_pair_model_in_a_folder_is_scored_by_the_published_profile(tmp_path: Path) -> None:
-    model = random_pair_model(kind="bert")
-    definition = bert_tokenizer()
-    folder = save_pair_model(tmp_path / "m", model.encoder, tokenizer=definition, max_tokens=128, card={})
-    compat = SCORERS["compat"](Setting(str(folder), tmp_path, lambda what, done, total: None))
+    compat = SCORERS["compat"](trained(tmp_path))
     found = compat.score([item("Ada founded Acme. Acme is in Oslo."), item("...")])[""]
     assert 0 < found[0] < 1
     assert found[1] == 0  # nothing to check is no support
