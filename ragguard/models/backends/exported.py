@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib
 import io
 import json
 import logging
@@ -40,7 +41,7 @@ def onnx_of(model: PairModel, *, int8: bool = False) -> bytes:
         int8: the encoder's matrices in int8, one scale a column; pooler and heads stay float32.
 
     Raises:
-        MissingDependencyError: int8 needs onnx and onnxruntime.
+        MissingDependencyError: exporting needs onnx, int8 onnxruntime as well.
     """
     path = cache_root() / "pair-models" / f"{_key(model)}{'.int8' if int8 else ''}.onnx"
     # The exporter keeps its state in globals.
@@ -74,10 +75,9 @@ def _key(model: PairModel) -> str:
 
 
 def _export(model: PairModel) -> bytes:
+    _require("onnx")  # torch.onnx asks for it last, in its own words
     torch = import_torch()
-    encoder: Any = copy.deepcopy(model.encoder).float().eval()
-    # Fused attention has no ONNX operator in this opset.
-    encoder.base_model.set_attn_implementation("eager")
+    encoder = _with_plain_attention(model)
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if model.uses_segments else [])]
     example = tuple(torch.ones((2, 8), dtype=torch.long) for _ in names)
     file = io.BytesIO()
@@ -96,15 +96,33 @@ def _export(model: PairModel) -> bytes:
     return file.getvalue()
 
 
-def _quantised(plain: bytes) -> bytes:
+def _with_plain_attention(model: PairModel) -> Any:
+    """A copy of the encoder in float32; fused attention has no operator in this opset."""
+    from ragguard.models.pair_encoder import PairEncoder
+
+    config = copy.deepcopy(model.encoder.base_model.config)
+    config._attn_implementation = "eager"
+    encoder = PairEncoder.from_config(config)
+    encoder.load_state_dict(model.encoder.state_dict())
+    return encoder.float().eval()
+
+
+def _require(package: str) -> None:
     try:
-        import onnx
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+        importlib.import_module(package)
     except ImportError as error:
         raise MissingDependencyError(
-            f"{error.name} is not installed, and int8 needs it", hint="pip install 'ragguard[onnx]'"
+            f"{package} is not installed, and exporting a model needs it",
+            hint="pip install 'ragguard[onnx]' or 'ragguard[openvino]'",
         ) from error
+
+
+def _quantised(plain: bytes) -> bytes:
+    _require("onnxruntime")
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
     graph = onnx.load_model_from_string(plain)
     add_pre_process_metadata(graph)  # else it advises, through the root logger, to fold once more
     with tempfile.TemporaryDirectory(prefix="ragguard-") as folder:
