@@ -157,10 +157,10 @@ class PublishedScorer:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what determines a score, JSON-serialisable."""
-        engine = getattr(self._engine, "fingerprint", dict)()
+        engine: dict[str, Any] = dict(getattr(self._engine, "fingerprint", dict)())
         own = self._sentences is published_sentences
         splitter = SPLITTER if own else getattr(self._sentences, "__name__", type(self._sentences).__name__)
-        return {"profile": "published", "mode": self._mode, "splitter": splitter, "engine": dict(engine)}
+        return {"profile": "published", "mode": self._mode, "splitter": splitter, "engine": engine}
 
     def _pairs(self, context: str, claim: str) -> tuple[Pairs, int]:
         """Every chunk with every sentence, chunk by chunk, and the number of sentences."""
@@ -206,10 +206,10 @@ def _require_texts(contexts: Sequence[str], claims: Sequence[str]) -> None:
         raise InvalidValueError(
             f"{len(contexts)} contexts and {len(claims)} claims", hint="give one context a claim"
         )
-    for texts in (contexts, claims):
-        wrong = next((type(text).__name__ for text in texts if not isinstance(text, str)), None)
-        if wrong:
-            raise InvalidValueError(f"a text is of type {wrong}", hint="give strings")
+    given: list[object] = [*contexts, *claims]
+    wrong = next((type(text).__name__ for text in given if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise InvalidValueError(f"a text is of type {wrong}", hint="give strings")
 
 
 def _warn(judged: Sequence[PublishedScore]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ragguard.errors import ConfigurationError, UnreadableFileError
 from ragguard.models.bundled import sha256_of
 from ragguard.models.pair_classifier import three_head_state
-from ragguard.models.pair_folder import read_text, save_pair_model
+from ragguard.models.pair_folder import load_folder, read_text, save_pair_model
 from ragguard.models.pair_parts import PairModel
 from ragguard.models.pair_tokenizer import tokens_for
 from ragguard.models.pair_weights import encoder_of, layer_count
@@ -66,20 +66,22 @@ def convert_checkpoint(
     """Write a checkpoint as a folder that loads without a pickle, and return the folder.
 
     Args:
-        source: the `.ckpt` file.
+        source: the `.ckpt` file; a model's folder is written anew, e.g. in another storage.
         target: the folder to write.
         tokenizer: as in `load_checkpoint`.
         storage: as in `save_pair_model`.
 
     Raises:
-        UnreadableFileError: as `load_checkpoint`.
-        ConfigurationError: as `load_checkpoint`.
+        UnreadableFileError: as `load_checkpoint` or `load_folder`.
+        ConfigurationError: as these.
         InvalidValueError: something else is at `target`, or unknown storage.
     """
-    model = load_checkpoint(
-        Path(source).expanduser(), tokenizer=None if tokenizer is None else Path(tokenizer)
-    )
-    card = {"converted_from": Path(source).name, "source_sha256": model.weights_sha256}
+    path = Path(source).expanduser()
+    if path.is_dir():
+        model = load_folder(path)
+    else:
+        model = load_checkpoint(path, tokenizer=None if tokenizer is None else Path(tokenizer))
+    card = {**model.card, "converted_from": path.name, "source_sha256": model.weights_sha256}
     return save_pair_model(
         target,
         model.encoder,

@@ -10,7 +10,6 @@ NLI labels are not enough: two heads would be made up.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,7 +90,7 @@ def save_pair_model(
         }
         (built / _MANIFEST).write_text(_json(manifest, what="card"), encoding="utf-8")
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(Path(scratch) / "replaced")
         built.rename(target)
     return target
 

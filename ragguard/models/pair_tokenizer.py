@@ -68,9 +68,13 @@ def _require_fit(tokens: PairTokens, config: Mapping[str, Any], *, source: str) 
             f"the tokenizer of {source} does not mark where the first text of a pair ends",
             hint="its post-processor needs a template for pairs",
         )
-    segments = {kind for pair in tokens.encode([("a", "b")]) for kind in pair.types}
-    if max(segments) > 0 and config.get("type_vocab_size") == 1 and config.get("model_type") not in _ROBERTA:
+    segments, known = _segments(tokens), int(config.get("type_vocab_size") or 1)
+    if 1 < known < segments:  # an encoder of one segment is not told of any
         raise ConfigurationError(
-            f"the tokenizer marks two segments, {source} knows one",
+            f"the tokenizer marks {segments} segments, {source} knows {known}",
             hint="give the tokenizer.json of the same model",
         )
+
+
+def _segments(tokens: PairTokens) -> int:
+    return 1 + max(tokens.encode([("a", "b")])[0].types)

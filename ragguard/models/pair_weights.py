@@ -58,10 +58,13 @@ def encoder_of(config: Mapping[str, Any], state: Mapping[str, Tensor], *, source
     encoder = _shaped(config, layers=layer_count(state), source=source)
     _require_same_names(encoder.state_dict(), state, source=source)
     _require_finite(state, source=source)
-    weights = {name: tensor.detach().to(torch.float32).contiguous() for name, tensor in state.items()}
+    # Copied out of the mapped file: aligned as torch likes it, so that a score does not depend on where
+    # in a file a matrix lay, and safe from what happens to the file later.
+    weights = {name: t.detach().to(torch.float32, copy=True).contiguous() for name, t in state.items()}
     encoder.load_state_dict(weights, assign=True)
     _fill_buffers(encoder)
-    return encoder.requires_grad_(False).eval()
+    encoder.requires_grad_(False).eval()
+    return encoder
 
 
 def shape_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +100,7 @@ def _shaped(config: Mapping[str, Any], *, layers: int, source: str) -> PairEncod
             f"{source} should have {str(stated)[:20]} layers and has weights of {layers}",
             hint="the configuration is another model's",
         )
+    _require_numbers(config, source=source)
     try:
         with torch.device("meta"):
             return PairEncoder.from_config(AutoConfig.for_model(**shape_settings(config)), dropout=0.0)
@@ -105,6 +109,21 @@ def _shaped(config: Mapping[str, Any], *, layers: int, source: str) -> PairEncod
             f"the configuration of {source} cannot be used: {type(error).__name__}",
             hint="write config.json anew",
         ) from error
+
+
+def _require_numbers(config: Mapping[str, Any], *, source: str) -> None:
+    """Settings that no shape depends on would be found wrong only by wrong scores."""
+    for name, value in shape_settings(config).items():
+        if name in ("model_type", "hidden_act"):
+            fits = isinstance(value, str)
+        elif name == "layer_norm_eps":
+            fits = isinstance(value, float) and 0.0 < value < 1e-2
+        else:
+            fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if not fits:
+            raise UnreadableFileError(
+                f"{name} in the configuration of {source} cannot be used", hint="write config.json anew"
+            )
 
 
 def _require_same_names(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], *, source: str) -> None:
