@@ -77,11 +77,9 @@ def _candidates(text: str) -> Iterator[tuple[int, int, str]]:
     word = 0
     for match in _BORDER.finditer(text):
         spaces = _SPACE.finditer(text, held[0].start() if held else 0, match.start())
-        begins = max((space.end() for space in spaces), default=-1)
-        if begins >= 0:
-            if held:
-                yield _candidate(text, *held)
-            word = begins
+        word = max((space.end() for space in spaces), default=word)
+        if held and held[0].start() <= word:  # a stop that begins its word stands for itself
+            yield _candidate(text, *held)
         held = match, word
     if held:
         yield _candidate(text, *held)
