@@ -53,7 +53,7 @@ class LexicalAligner:
         """Name, version and settings; nothing is learned."""
         return {
             "aligner": self.name,
-            "version": 1,
+            "version": 2,
             "window_sentences": MAX_SENTENCES,
             "supported_above": self.default_threshold,
         }

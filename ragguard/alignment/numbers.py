@@ -20,7 +20,11 @@ _SHORT = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9, "tn": 10
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _SCALE = "|".join(_SCALES)
 _SMALL = rf"(?:(?:{'|'.join(_TENS)})(?:[\s-](?:{_UNIT}))?|{_UNIT})\b"
-_GROUPED = r"\d{1,3}(?:[,\u2009\u202f\u00a0']\d{3})+(?!\d)|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)"
+# " , " with both spaces is how tokenised corpora write a separator.
+_GROUPED = (
+    r"\d{1,3}(?: , \d{3})+(?!\d)"
+    r"|\d{1,3}(?:[,\u2009\u202f\u00a0']\d{3})+(?!\d)|\d{1,2}(?:,\d{2}){1,6},\d{3}(?!\d)"
+)
 _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)\]])[-\u2212])?(?P<money>[$\u20ac\u00a3\u00a5\u20b9]\s?)?"
     rf"(?<![\w.])(?:(?P<grouped>{_GROUPED})|(?P<plain>\d+))(?P<fraction>(?:\.\d+)*)"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragguard.alignment.numbers import numbers, without_numbers, without_references
+from ragguard.alignment.numbers import mentions, numbers, without_numbers, without_references
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,9 @@ from ragguard.alignment.numbers import numbers, without_numbers, without_referen
         ("2021-05-03", {"2021", "5", "3"}),
         ("1,00,000", {"100000"}),
         ("$1,200.50", {"1200.50"}),
+        ("$143m, $143 M, 143 million and 143mn", {"143000000"}),
+        ("5m wide, $1.2bn", {"5", "1200000000"}),
+        ("23 , 768 places", {"23768"}),
         ("٣", {"3"}),
         ("one of the lists, int64, sha256", set()),
         ("9" * 5000, {"9" * 5000}),
@@ -42,6 +45,13 @@ def test_a_percentage_is_not_a_number() -> None:
 def test_citations_are_not_numbers_of_the_claim() -> None:
     assert numbers(without_references("The dose is 5 mg [2], see passage 3.", passages=3)) == {"5"}
     assert numbers(without_references("It returns [7].", passages=3)) == {"7"}
+
+
+def test_a_mention_keeps_its_place_scale_and_sign() -> None:
+    text = "It cost $2.1 million in 1,987 parts."
+    first, second = mentions(text)
+    assert (text[first.start : first.end], first.scale, first.money) == ("$2.1 million", 10**6, "$")
+    assert (second.canonical, second.grouped) == ("1987", True)
 
 
 @given(st.integers(0, 10**12))

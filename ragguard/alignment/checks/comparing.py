@@ -33,6 +33,7 @@ _KINDS = (
     "owner",
 )
 FEATURES: tuple[str, ...] = (*OVERLAP, *(f"{kind}_holds" for kind in _KINDS), "names_known", "no_conflict")
+_JUDGED = 64  # quantities, dates and names of one claim; a claim is a sentence, not a table
 _MISSING = 0.5  # what a finding that is only missing leaves
 
 
@@ -54,10 +55,11 @@ def compare(claim: str, source: str | SourceFacts) -> Comparison:
     facts = source if isinstance(source, SourceFacts) else SourceFacts.of(source)
     setting = Setting(read(claim), facts)
     fixed = dates(claim)
-    named = known(setting, names(setting.claim))
+    counted = quantities(claim, fixed)[:_JUDGED]
+    named = known(setting, names(setting.claim)[:_JUDGED])
     findings = [
-        *amounts(setting, quantities(claim, fixed)),
-        *calendar(setting, fixed),
+        *amounts(setting, counted),
+        *calendar(setting, fixed[:_JUDGED]),
         *(finding for finding, _ in named),
         *operators(setting),
         *opposites(setting),
@@ -67,7 +69,8 @@ def compare(claim: str, source: str | SourceFacts) -> Comparison:
     features = overlap(setting.claim, facts) | {f"{kind}_holds": _held(findings, kind) for kind in _KINDS}
     features["names_known"] = sum(share for _, share in named) / len(named) if named else 1.0
     features["no_conflict"] = 1.0 / (1.0 + sum(finding.outcome == "conflicts" for finding in findings))
-    return Comparison(tuple(sorted(findings, key=lambda f: (f.claim_start, f.claim_end, f.kind))), features)
+    in_order = sorted(findings, key=lambda f: (f.claim_start, f.claim_end, f.kind))
+    return Comparison(tuple(in_order), {name: features[name] for name in FEATURES})
 
 
 def _held(findings: Sequence[Finding], kind: str) -> float:

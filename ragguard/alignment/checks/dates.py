@@ -32,13 +32,14 @@ _DATE = re.compile(
     rf"|\b(?P<m3>{_MONTH})\s+(?P<d3>[0-3]?\d)(?:st|nd|rd|th)?(?![\d:])(?:\s?,?\s+(?P<y3>{_YEAR}))?"
     rf"|\b(?P<m4>{_MONTH}),?\s+(?:of\s+)?(?P<y4>{_YEAR})"
     r"|(?<![\w.,/])(?P<a5>[0-3]?\d)[/.](?P<b5>[0-3]?\d)[/.](?P<y5>(?:1\d|20)\d\d)(?!\w)"
-    r"|\b(?P<decade>(?:1\d|20)\d0)\s?['\u2019]?s\b|(?<!\w)['\u2019](?P<short_decade>\d0)s\b"
+    r"|\b(?P<decade>(?:1\d|20)\d0)\s?(?:['\u2019]\s?)?s\b|(?<!\w)['\u2019](?P<short_decade>\d0)s\b"
     rf"|\b(?P<century>\d{{1,2}}(?=\s?(?:st|nd|rd|th))|{'|'.join(sorted(_ORDINAL_WORDS, key=len, reverse=True))})"
     r"(?:\s?(?:st|nd|rd|th))?[\s-]+(?:-\s)?century\b"
     rf"|\b(?P<weekday>{'|'.join(_DAYS)})s?\b"
     r"|(?P<before>\b(?:in|since|until|till|during|circa|early|late|mid|year|spring|summer|autumn|fall|winter|season)"
     r"[\s-]+)?"
-    rf"(?<![\w.,/$\u20ac\u00a3])(?P<year>{_YEAR})(?![\w/%])(?P<after>\s+(?!and\b|or\b|to\b)[^\W\d_]+)?",
+    rf"(?<![\w.,/$\u20ac\u00a3])(?:(?P<season>{_YEAR})[/\u2013-](?P<next>\d\d)(?![\d/\u2013-])"
+    rf"|(?P<year>{_YEAR})(?![\w/%]))(?P<after>\s+(?!and\b|or\b|to\b)[^\W\d_]+)?",
     re.IGNORECASE,
 )
 # "May" and "march" are words of their own: a month alone needs its capital and a preposition.
@@ -73,12 +74,17 @@ def dates(text: str) -> list[Date]:
 
 def agree(claim: Date, source: Date) -> bool:
     """Whether everything the claim's date fixes, the source's fixes to the same."""
-    if claim.years and not (
-        source.years and claim.years[0] <= source.years[0] and source.years[1] <= claim.years[1]
-    ):
+    if claim.years and not (source.years and _within(claim.years, source.years)):
         return False
     pairs = ((claim.month, source.month), (claim.day, source.day), (claim.weekday, source.weekday))
     return all(mine is None or mine == theirs for mine, theirs in pairs)
+
+
+def _within(claim: tuple[int, int], source: tuple[int, int]) -> bool:
+    """The source's years lie in the claim's; of a season each year counts."""
+    if source[1] - source[0] == 2:
+        return claim[0] < source[1] and source[0] < claim[1]
+    return claim[0] <= source[0] and source[1] <= claim[1]
 
 
 def differ(claim: Date, source: Date) -> bool:
@@ -111,6 +117,8 @@ def _date(match: re.Match[str]) -> Date | None:
         word = match["century"].lower()
         number = _ORDINAL_WORDS.get(word) or int(word)
         return Date(start, end, (100 * number - 100, 100 * number))
+    if match["season"]:
+        return _season(match)
     if match["year"]:
         return _year(match)
     if match["y5"]:
@@ -122,6 +130,14 @@ def _date(match: re.Match[str]) -> Date | None:
         return None
     number = int(month) if month.isdecimal() else _MONTHS[month.lower().rstrip(".")]
     return Date(start, end, _one(year) if year else None, number, int(day) if day else None)
+
+
+def _season(match: re.Match[str]) -> Date | None:
+    """2018/19 is two years; 2018-25 is none of ours, 2004-05 is read as years."""
+    first, second = int(match["season"]), int(match["next"])
+    if (first + 1) % 100 != second:
+        return Date(match.start("season"), match.end("season"), _one(match["season"]))
+    return Date(match.start("season"), match.end("next"), (first, first + 2))
 
 
 def _numeric(match: re.Match[str]) -> Date:

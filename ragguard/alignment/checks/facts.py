@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nsmallest
 from itertools import pairwise
 
 from ragguard.alignment.checks.dates import Date, dates
@@ -18,6 +18,9 @@ from ragguard.alignment.checks.scopes import Word, scopes
 from ragguard.alignment.checks.tokens import Reading, Token, read
 
 LIST_LINK = re.compile(r"\s?(?:,\s?)?(?:and|or)?\s?", re.IGNORECASE)
+_FEW = 20  # sentences looked at for a word that many hold
+_HELD = 300
+_RANKED = 8
 WINDOW = 3  # consecutive sentences a claim may draw on
 
 
@@ -124,6 +127,20 @@ class SourceFacts:
             self._scopes[sentence] = tuple(scopes(self.reading.tokens[first:last]))
         return self._scopes[sentence]
 
+    def said(self, stems: Collection[str]) -> list[Word]:
+        """The words of these stems, with what is said of them, as far as the first few sentences that hold one."""
+        return [word for stem in sorted(stems) for word in self._said_of(stem)]
+
+    def _said_of(self, stem: str) -> list[Word]:
+        if stem not in self._said:
+            held = self.sentences_with.get(stem, ())[:_FEW]
+            self._said[stem] = [word for n in held for word in self.scopes_in(n) if word.stem == stem]
+        return self._said[stem]
+
+    @cached_property
+    def _said(self) -> dict[str, list[Word]]:
+        return {}
+
     @cached_property
     def _scopes(self) -> dict[int, tuple[Word, ...]]:
         return {}
@@ -200,17 +217,37 @@ class SourceFacts:
         return ranked[0] if ranked else (0, 0.0)
 
     def ranked(self, stems: Sequence[str], *, window: int = 1) -> list[tuple[int, float]]:
-        """Return windows that share a stem as (first sentence, weighted share), best first."""
-        score: Counter[int] = Counter()
-        total = 0.0
-        for stem in set(stems):
-            weight = self.weight(stem)
-            total += weight
-            firsts = {n - back for n in self.sentences_with.get(stem, ()) for back in range(window)}
-            for first in firsts:
+        """Return the best windows that share a stem as (first sentence, weighted share), best first."""
+        weights = {stem: self.weight(stem) for stem in stems}
+        total = sum(weights.values())
+        score: dict[int, float] = {}
+        for stem, weight in weights.items():
+            # A stem of many sentences tells little about which; counted in full below.
+            held = self.sentences_with.get(stem, ())[:_HELD]
+            for first in {n - back for n in held for back in range(window)}:
                 if first >= 0:
-                    score[first] += weight  # type: ignore[assignment]
-        return sorted(((n, s / total) for n, s in score.items()), key=lambda item: (-item[1], item[0]))
+                    score[first] = score.get(first, 0.0) + weight
+        best = set(nsmallest(_RANKED, score, key=lambda first: (-score[first], first)))
+        if score:  # where the common words were cut off, the rarest leads
+            rarest = min(
+                (s for s in weights if s in self.sentences_with), key=lambda s: len(self.sentences_with[s])
+            )
+            best.update(self.sentences_with[rarest][:_RANKED])
+        exact = [(first, self._weight_in(weights, first, window) / total) for first in best]
+        return sorted(exact, key=lambda item: (-item[1], item[0]))
+
+    def together(self, one: str, two: str) -> bool:
+        """Whether one of the first sentences that hold a stem holds the other too."""
+        return any(two in self._stems_in[number] for number in self.sentences_with.get(one, ())[:_HELD])
+
+    def _weight_in(self, weights: Mapping[str, float], first: int, window: int) -> float:
+        sets = self._stems_in[first : first + window]
+        return sum(weight for stem, weight in weights.items() if any(stem in found for found in sets))
+
+    @cached_property
+    def _stems_in(self) -> list[frozenset[str]]:
+        tokens = self.reading.tokens
+        return [frozenset(t.stem for t in tokens[a:b] if t.stem) for a, b in self.reading.sentences]
 
 
 def shapes(tokens: Sequence[Token]) -> list[str]:

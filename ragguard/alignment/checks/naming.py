@@ -10,6 +10,13 @@ from ragguard.alignment.checks.setting import Setting
 from ragguard.alignment.checks.tokens import Token
 
 _COMMON_ENDINGS = ("ing", "ed", "ly", "s", "tion", "ment", "ness", "ity")
+_NO_NAMES = frozenset(
+    """
+    since even although though despite however according thus hence during among many several
+    following meanwhile additionally furthermore moreover finally instead unlike besides whereas
+    maybe perhaps yes sure hello hi hey okay oh well people currently later today
+    """.split()
+)
 _ACRONYM = range(2, 8)
 _ALIKE = 4  # letters that "Norway" and "Norwegian" share
 
@@ -53,7 +60,7 @@ def _first_of_sentence(setting: Setting, name: Name) -> bool:
 
 def _common(setting: Setting, word: Token) -> bool:
     """Whether a capital at the start of a sentence is no sign of a name."""
-    return word.low.endswith(_COMMON_ENDINGS) or not word.text.isalpha()
+    return word.low in _NO_NAMES or word.low.endswith(_COMMON_ENDINGS) or not word.text.isalpha()
 
 
 def _resembles(setting: Setting, word: Token) -> bool:

@@ -16,16 +16,27 @@ def operators(setting: Setting) -> list[Finding]:
     found: list[Finding] = []
     for sentence, places in enumerate(setting.places):
         theirs = [w for place in setting.sure[sentence] for w in setting.source.scopes_in(place.sentence)]
-        if theirs:
-            for mine in setting.claim_scopes[sentence]:
-                # The same word about the same: a shared neighbour, or nothing around it.
-                same = [
-                    w for w in theirs if w.stem == mine.stem and (w.around & mine.around or not mine.around)
-                ]
-                if same:
-                    found.extend(_judge(mine, same))
-            found.extend(_only(setting, sentence, [place.sentence for place in places]))
+        for mine in setting.claim_scopes[sentence]:
+            same = _same(mine, theirs)
+            if same:
+                found.extend(_judge(mine, same))
+            elif mine.around:
+                found.extend(_elsewhere(mine, _same(mine, setting.source.said({mine.stem}))))
+        found.extend(_only(setting, sentence, [place.sentence for place in places]))
     return found
+
+
+def _same(mine: Word, theirs: Sequence[Word]) -> list[Word]:
+    """The same word about the same: with a shared neighbour, or with nothing around it."""
+    return [w for w in theirs if w.stem == mine.stem and (w.around & mine.around or not mine.around)]
+
+
+def _elsewhere(mine: Word, same: Sequence[Word]) -> list[Finding]:
+    """Outside of the sentence's place only a denial counts, and only where all occurrences agree on it."""
+    if not same or any(w.denied == mine.denied for w in same):
+        return []
+    note = "the source denies it" if same[0].denied else "the source asserts what the claim denies"
+    return [_finding("negation", "conflicts", mine, same[0], note)]
 
 
 def _judge(mine: Word, same: Sequence[Word]) -> list[Finding]:

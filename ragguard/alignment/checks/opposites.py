@@ -10,6 +10,9 @@ from ragguard.alignment.checks.swaps import Swap
 from ragguard.alignment.checks.tokens import stem
 
 _PAIRS = """
+good bad; good poor; maximize minimize; maximise minimise; paid free; eliminate increase
+vilify praise; frustration contentment
+mandatory optional; required optional; voluntary compulsory; indoors outdoors; unite divide; unanimous divided
 increase decrease; increase reduce; increase decline; rise fall; rise drop; grow shrink; raise lower
 raise cut; gain lose; win lose; buy sell; first last; early late; earlier later; oldest newest; old new
 old young; oldest youngest; large small; larger smaller; largest smallest; big little; big small
@@ -34,7 +37,7 @@ push pull; lend borrow; teach learn; remember forget; create destroy; build dest
 add remove; employ dismiss; hire fire; save spend; save waste; improve worsen; strengthen weaken
 expand contract; encourage discourage; prevent cause; prevent allow; advantage disadvantage; benefit harm
 cheap expensive; free expensive; optimistic pessimistic; confirm deny; admit deny; former current
-previous next; previously later; upstream downstream; indoor outdoor; morning evening; day night
+previous next; upstream downstream; indoor outdoor; morning evening; day night
 summer winter; son father; parent child; student teacher; employer employee; buyer seller
 majority minority; top bottom; front back; ascend descend; up down; plus minus; with without
 regular irregular; visible invisible; known unknown; popular unpopular; successful unsuccessful
@@ -71,6 +74,26 @@ def opposites(setting: Setting) -> list[Finding]:
             seen.add(swap.mine.start)
             note = f"claim says {swap.mine.low}, the source says {swap.theirs.low}"
             found.append(_conflict("opposite", swap, note))
+        found.extend(_elsewhere(setting, sentence, {finding.claim_start for finding in found}))
+    return found
+
+
+def _elsewhere(setting: Setting, sentence: int, seen: set[int]) -> list[Finding]:
+    """The opposites of words that the source has nowhere, beside the same word as in the claim."""
+    found: list[Finding] = []
+    claimed = {word.stem for word in setting.claim_scopes[sentence]}
+    for mine in setting.claim_scopes[sentence]:
+        others = OPPOSITES.get(mine.stem, frozenset()) - claimed
+        if not others or mine.stem in setting.source.stems or mine.token.start in seen:
+            continue
+        for theirs in setting.source.said(others):
+            # "Growth and decline" agrees with a source of increase and decrease.
+            if OPPOSITES[theirs.stem] & setting.source.stems or theirs.denied != mine.denied:
+                continue
+            if theirs.around & mine.around:
+                note = f"claim says {mine.token.low}, the source says {theirs.token.low}"
+                found.append(_conflict("opposite", Swap(mine.token, theirs.token, 0), note))
+                break
     return found
 
 

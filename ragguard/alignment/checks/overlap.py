@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ragguard.alignment.checks.facts import WINDOW, SourceFacts, letters, shapes
 from ragguard.alignment.checks.tokens import Reading, Token
@@ -22,6 +24,7 @@ OVERLAP = (
     "copied",
     "ordered",
     "focus",
+    "bonds",
     "worst_sentence",
 )
 
@@ -50,6 +53,7 @@ def overlap(claim: Reading, source: SourceFacts) -> dict[str, float]:
         "words_in_sentence": means[1],
         "ordered": means[2],
         "focus": means[3],
+        "bonds": _bonds(claim, source),
         "worst_sentence": min(values[1] for values in per_sentence),
         "rarest_word": 1.0 / (1.0 + max((source.weight(s) for s in missing), default=0.0)),
         "known_words": 1.0 / (1.0 + len(missing)),
@@ -106,7 +110,7 @@ def _runs(words: Sequence[str], source: SourceFacts) -> tuple[int, int]:
                 size += 1
             here = max(here, size)
         longest = max(longest, here)
-        copied += here if here > 1 else 0
+        copied += here if here > 1 or len(words) == 1 else 0
         place += max(here, 1)
     return longest, copied
 
@@ -114,6 +118,17 @@ def _runs(words: Sequence[str], source: SourceFacts) -> tuple[int, int]:
 def _sequences(words: Sequence[str], source: SourceFacts, size: int) -> float:
     asked = list(zip(*(words[i:] for i in range(size)), strict=False))
     return sum(item in source.sequences[size - 2] for item in asked) / len(asked) if asked else 1.0
+
+
+def _bonds(claim: Reading, source: SourceFacts) -> float:
+    """The share of neighbouring content words that one sentence of the source holds together."""
+    pairs = Counter(
+        pair
+        for first, last in claim.sentences
+        for pair in pairwise(token.stem for token in claim.tokens[first:last] if token.stem)
+    )
+    kept = sum(n for (one, two), n in pairs.items() if source.together(one, two))
+    return kept / pairs.total() if pairs else 1.0
 
 
 def _spellings(stems: Sequence[str], source: SourceFacts) -> float:

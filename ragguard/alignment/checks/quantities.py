@@ -146,7 +146,7 @@ def _kind(text: str, mention: Mention) -> tuple[str, str, int, float, float]:
         end = mention.end + after.end("word")
     if low in CURRENCIES:
         return "money", CURRENCIES[low], end, 1.0, 0.0
-    one_letter = groups["word"] and len(low) == 1 and name != "m"
+    one_letter = groups["word"] and len(low) == 1 and name not in ("m", "g", "h")
     if low in UNITS and not one_letter:
         unit = UNITS[low]
         return unit.dimension, low, end, unit.factor, unit.offset

@@ -14,19 +14,33 @@ from ragguard.alignment.checks.tokens import Token
 from ragguard.alignment.negation import CLAUSE_END, NEGATORS, UNDONE_BY
 
 _HEDGES = frozenset("may might could perhaps possibly maybe probably likely reportedly allegedly apparently "
-                    "presumably supposedly potentially conceivably would".split())  # fmt: skip
-_HEDGES_WITH_TO = frozenset("expected planned intended hoped hope hopes plan plans intends expects expect seem seems "
-                            "seemed appear appears appeared believed thought said alleged rumored rumoured proposed "
-                            "likely set scheduled due wants want wanted considering trying tried".split())  # fmt: skip
+                    "presumably supposedly potentially conceivably".split())  # fmt: skip
+_HEDGES_WITH_TO = frozenset(
+    """
+    expected planned intended hoped hope hopes plan plans intends expects expect seem seems seemed
+    appear appears appeared believed thought said alleged rumored rumoured proposed likely set
+    scheduled due considering trying tried
+    """.split()
+)
 _DENIES_WITH_TO = frozenset(
     "fail fails failed failing refuse refuses refused refusing unable declined".split()
 )
 _LEVELS = (
     dict.fromkeys("all every each everyone everybody always entire entirely both".split(), 3)
     | dict.fromkeys("most mostly majority usually generally primarily largely".split(), 2)
-    | dict.fromkeys("some several many few sometimes often partly certain various".split(), 1)
+    | dict.fromkeys("some several few sometimes partly".split(), 1)
 )
 _IDIOMS = frozenset([("at", "all"), ("after", "all"), ("above", "all"), ("of", "all"), ("in", "all")])
+_CLAUSE_BEGIN = frozenset(
+    "because while although though so as than which who whom whose when where that".split()
+)
+# Verbs without content of their own: "does not like being his guest" denies the liking, not the guest.
+_TAKES_DENIAL = frozenset(
+    """
+    like likes liked know knows knew want wants wanted need needs needed make makes made go goes
+    going went get gets got let keep put take takes took tell give gives gave given
+    """.split()
+)
 _QUANTIFIED = 2  # words of content that "all" reaches: "all new users"
 _SKIPPED = 3  # adverbs that "not" reaches past
 
@@ -47,6 +61,18 @@ class Word(NamedTuple):
     around: frozenset[str]
 
 
+def _or_not(tokens: Sequence[Token], place: int) -> bool:
+    """Whether it is the "not" of "whether or not", which denies nothing."""
+    return place > 0 and tokens[place - 1].low == "or"
+
+
+def _idiom(tokens: Sequence[Token], place: int) -> bool:
+    """Whether a word quantifies nothing: "at all", "all the way" and their like."""
+    before = tokens[place - 1].low if place else ""
+    after = tuple(token.low for token in tokens[place + 1 : place + 3])
+    return (before, tokens[place].low) in _IDIOMS or after in (("the", "way"), ("the", "time"))
+
+
 def scopes(tokens: Sequence[Token]) -> list[Word]:
     """Return the words of content of one sentence, in order."""
     found: list[tuple[Token, bool, bool, int]] = []
@@ -56,17 +82,17 @@ def scopes(tokens: Sequence[Token]) -> list[Word]:
         low = token.low
         before = (denied, hedged)
         following = tokens[place + 1].low if place + 1 < len(tokens) else ""
-        if token.kind == "stop" or low in CLAUSE_END:
+        if token.kind == "stop" or low in CLAUSE_END or low in _CLAUSE_BEGIN:
             denied = hedged = False
             left = 0
         elif low in NEGATORS or low.endswith("n't") or (low in _DENIES_WITH_TO and following == "to"):
-            denied = not (low == "not" and following in UNDONE_BY)
+            denied = not (low == "not" and (following in UNDONE_BY or _or_not(tokens, place)))
             skipped = 0
-        elif low in UNDONE_BY:
+        elif low in UNDONE_BY or low in _TAKES_DENIAL:
             denied = False
         elif low in _HEDGES or (low in _HEDGES_WITH_TO and following == "to"):
             hedged = True
-        elif low in _LEVELS and (tokens[place - 1].low if place else "", low) not in _IDIOMS:
+        elif low in _LEVELS and not _idiom(tokens, place):
             level, left = (1 if denied else _LEVELS[low]), _QUANTIFIED
             denied = False
         if not token.stem or token.kind == "number" or low in _HEDGES:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ragguard.alignment.checks.facts import SourceFacts
+from ragguard.alignment.checks.names import TIMES
 from ragguard.alignment.checks.scopes import Word, scopes
 from ragguard.alignment.checks.swaps import Swap, swaps
 from ragguard.alignment.checks.tokens import Reading, Token
@@ -69,7 +70,8 @@ class Setting:
         return self.source.reading.tokens[first:last]
 
     def _places(self, first: int, last: int) -> tuple[Place, ...]:
-        # A number is what may be wrong: the words around it say where to look.
-        words = [t.stem for t in self.claim.tokens[first:last] if t.stem and t.kind != "number"]
+        # A number or a date is what may be wrong: the words around it say where to look.
+        tokens = self.claim.tokens[first:last]
+        words = [t.stem for t in tokens if t.stem and t.kind != "number" and t.low not in TIMES]
         ranked = self.source.ranked(words)[:_MOST]
         return tuple(Place(n, s) for n, s in ranked if s >= _ENOUGH and s >= _NEARLY * ranked[0][1])
