@@ -74,7 +74,8 @@ class _Moved:
 
 
 def _respaced(reading: Reading, cuts: Sequence[_Range], moved: _Moved) -> Reading:
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for start, end in cuts:
         parts += (reading.text[at:start], " ")
         at = end

@@ -45,7 +45,7 @@ def linearise(text: str) -> Reading:
 
 def _refined(reading: Reading) -> Reading:
     """The same with long rows (a review in a field) as their sentences."""
-    units = []
+    units: list[tuple[int, int]] = []
     for start, end in reading.units:
         inner = sentence_spans(reading.text[start:end]) if end - start > _LONG_ROW else [(0, end - start)]
         units.extend((start + a, start + b) for a, b in inner)

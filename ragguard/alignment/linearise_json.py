@@ -20,7 +20,7 @@ _FENCED = re.compile(r"\s*```(?:json|jsonl)?[ \t]*\n(?P<body>.*?)\n[ \t]*```\s*"
 _ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.", re.DOTALL)
 _DEEPEST = 24
 _MOST_CHARACTERS = 2_000_000
-_STOPS = ".!?;:。！？"
+_STOPS = ".!?。！？"
 
 
 @dataclass

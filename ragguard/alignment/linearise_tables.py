@@ -23,7 +23,7 @@ _FIGURE = re.compile(r"[-+$€£¥]?\s?\d[\d.,: /-]*\s?[%\w°€]{0,4}")
 _SEPARATORS = ("\t", ";", ",")
 _LEAST_ROWS = 2
 _MOST_COLUMNS = 200
-_STOPS = ".!?;:。！？"
+_STOPS = ".!?。！？"
 
 
 @dataclass(frozen=True, slots=True)
