@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ragguard._version import __version__
-from ragguard.cli import ask, calibrate, check, demo, evaluate, info, questions
+from ragguard.cli import align, ask, calibrate, check, demo, evaluate, info, questions
 from ragguard.errors import RagGuardError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("ask")(ask.ask)
 app.command("check")(check.check)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(questions.app, name="questions")
+app.add_typer(align.app, name="align")
 app.command("info")(info.info)
 app.command("demo")(demo.demo)
 

@@ -50,11 +50,12 @@ def read_items(source: str) -> Items:
         UnreadableFileError: the file is missing, or not UTF-8.
     """
     if source == "-":
-        return _items("stdin", sys.stdin.buffer)
-    return _items(Path(source).name, io.BytesIO(read_text(Path(source)).encode()))
+        return items_of("stdin", sys.stdin.buffer)
+    return items_of(Path(source).name, io.BytesIO(read_text(Path(source)).encode()))
 
 
-def _items(name: str, lines: Iterable[bytes]) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
+def items_of(name: str, lines: Iterable[bytes]) -> Items:
+    """Return (where, object or its error) for each line that is not blank; `name` says whose lines they are."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
