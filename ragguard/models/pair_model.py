@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ragguard.errors import ConfigurationError, UnreadableFileError
+from ragguard.models.lora_folder import is_adapter_folder, load_adapter_folder
 from ragguard.models.pair_checkpoint import SUFFIX, convert_checkpoint, load_checkpoint
 from ragguard.models.pair_folder import load_folder, load_own_folder, save_pair_model
 from ragguard.models.pair_parts import PairModel
 
-__all__ = ["PairModel", "convert_checkpoint", "load_pair_model", "save_pair_model"]
+__all__ = ["PairModel", "convert_checkpoint", "load_pair_model", "model_folder", "save_pair_model"]
 
 BUNDLED, BUNDLED_LARGE = "bundled", "bundled-large"
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
@@ -24,12 +25,14 @@ def load_pair_model(model: str | Path = BUNDLED, *, tokenizer: str | Path | None
 
     Args:
         model: "bundled" or "bundled-large" (their checksums verified), the folder of a
-            model, or a Lightning checkpoint (`AlignScore-base.ckpt`).
+            model or of an adapter, or a Lightning checkpoint (`AlignScore-base.ckpt`).
         tokenizer: for a checkpoint without `tokenizer.json` beside it: that file or its folder.
 
     Raises:
         ConfigurationError: the model is not shipped, its outputs are not the three
-            heads, or the tokenizer is missing or another model's.
+            heads, the tokenizer is missing or another model's, or an adapter's base is
+            another than it was trained on.
+        MissingDependencyError: the base of an adapter is not installed.
         UnreadableFileError: there is no such model, a file of it is missing, altered
             or malformed, or a weight is missing, unexpected, misshapen or not finite.
     """
@@ -37,7 +40,7 @@ def load_pair_model(model: str | Path = BUNDLED, *, tokenizer: str | Path | None
         return _load_shipped(str(model))
     path = Path(model).expanduser()
     if path.is_dir():
-        return load_folder(path)
+        return load_adapter_folder(path) if is_adapter_folder(path) else load_folder(path)
     if path.suffix == SUFFIX:
         return load_checkpoint(path, tokenizer=None if tokenizer is None else Path(tokenizer))
     raise UnreadableFileError(
@@ -46,10 +49,18 @@ def load_pair_model(model: str | Path = BUNDLED, *, tokenizer: str | Path | None
     )
 
 
+def model_folder(model: str | Path) -> Path | None:
+    """Return the folder of a model, where what belongs to it may lie; None for a checkpoint."""
+    if model in _SHIPPED:
+        return WEIGHTS_FOLDER / _SHIPPED[str(model)]
+    path = Path(model).expanduser()
+    return path if path.is_dir() else None
+
+
 def _load_shipped(model: str) -> PairModel:
     folder = WEIGHTS_FOLDER / _SHIPPED[model]
     if folder.is_dir():
-        return load_own_folder(folder)
+        return load_adapter_folder(folder) if is_adapter_folder(folder) else load_own_folder(folder)
     if model == BUNDLED_LARGE:
         raise ConfigurationError("'bundled-large' is not shipped with this version", hint="use 'bundled'")
     raise UnreadableFileError("the bundled alignment model is missing", hint="install ragguard anew")

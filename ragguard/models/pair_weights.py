@@ -56,8 +56,8 @@ def encoder_of(config: Mapping[str, Any], state: Mapping[str, Tensor], *, source
     import torch
 
     encoder = _shaped(config, layers=layer_count(state), source=source)
-    _require_same_names(encoder.state_dict(), state, source=source)
-    _require_finite(state, source=source)
+    require_same_names(encoder.state_dict(), state, source=source)
+    require_finite(state, source=source)
     # Copied out of the mapped file: aligned as torch likes it, so that a score does not depend on where
     # in a file a matrix lay, and safe from what happens to the file later.
     weights = {name: t.detach().to(torch.float32, copy=True).contiguous() for name, t in state.items()}
@@ -126,7 +126,12 @@ def _require_numbers(config: Mapping[str, Any], *, source: str) -> None:
             )
 
 
-def _require_same_names(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], *, source: str) -> None:
+def require_same_names(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], *, source: str) -> None:
+    """Return if the tensors found are those wanted, by name and shape.
+
+    Raises:
+        UnreadableFileError: one is missing, left over or of another shape.
+    """
     missing = sorted(set(wanted) - set(found))
     unexpected = sorted(set(found) - set(wanted))
     if missing or unexpected:
@@ -148,7 +153,12 @@ def _require_same_names(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor
         )
 
 
-def _require_finite(state: Mapping[str, Tensor], *, source: str) -> None:
+def require_finite(state: Mapping[str, Tensor], *, source: str) -> None:
+    """Return if all are floats and finite.
+
+    Raises:
+        UnreadableFileError: one is not.
+    """
     for name, tensor in state.items():
         if not tensor.is_floating_point():
             raise UnreadableFileError(

@@ -126,7 +126,7 @@ class SmolLM2Generator:
         """Name, weights hash, dtype, prompt hash and decoding; loads nothing."""
         return {
             "generator": "SmolLM2-135M-Instruct",
-            "weights_sha256": sha256_of(_gguf()),
+            "weights_sha256": sha256_of(gguf_file()),
             "dtype": self._resolved_dtype(),
             "prompt": fingerprint_of(INSTRUCTION, _EXAMPLES, asked("", [""])),
             "max_prompt_tokens": self.max_prompt_tokens,
@@ -144,7 +144,7 @@ class SmolLM2Generator:
         with self._lock:
             if self._loaded is None:
                 cache = self._cache or cache_root()
-                model, tokenizer = load_gguf(_gguf(), dtype=self._resolved_dtype(), cache=cache)
+                model, tokenizer = load_gguf(gguf_file(), dtype=self._resolved_dtype(), cache=cache)
                 tokenizer.padding_side = "left"
                 self._loaded = model, tokenizer
             return self._loaded
@@ -218,8 +218,13 @@ def _defused(text: str) -> str:
     return text.replace("<|", "< |").replace("|>", "| >")
 
 
-def _gguf() -> Path:
-    """The package is found, not imported: importing it needs an engine that is never used here."""
+def gguf_file() -> Path:
+    """Return the file of SmolLM2's weights; its package is found, not imported, as that needs an engine.
+
+    Raises:
+        MissingDependencyError: the package is not installed.
+        ConfigurationError: it holds no weights.
+    """
     from importlib.util import find_spec
 
     spec = find_spec(_PACKAGE)

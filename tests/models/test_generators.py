@@ -258,7 +258,7 @@ def test_the_fingerprint_names_weights_prompt_and_decoding() -> None:
 
 @pytest.mark.slow
 def test_a_damaged_cache_entry_is_built_anew(tmp_path: Path) -> None:
-    gguf = smollm._gguf()
+    gguf = smollm.gguf_file()
     load_gguf(gguf, dtype="bfloat16", cache=tmp_path)
     (entry,) = tmp_path.iterdir()
     assert dequantised._is_whole(entry)
