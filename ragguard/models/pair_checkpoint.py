@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import pickle
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -126,11 +125,13 @@ def _opened(path: Path) -> Any:
             warnings.simplefilter("ignore")  # about the old storage classes these files were written with
             mapped = zipfile.is_zipfile(path)  # files older than torch 1.6 are not, and are read whole
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except pickle.UnpicklingError as error:
-        raise UnreadableFileError(
-            f"{path.name} is not a file of weights alone", hint="pickles that hold code are never run"
-        ) from error
-    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, struct's and zip's errors
+    except (
+        Exception
+    ) as error:  # torch raises RuntimeError, EOFError, KeyError, struct's, pickle's and zip's errors
+        if type(error).__name__ == "UnpicklingError":
+            raise UnreadableFileError(
+                f"{path.name} is not a file of weights alone", hint="pickles that hold code are never run"
+            ) from error
         raise UnreadableFileError(
             f"{path.name} is truncated or no checkpoint: {type(error).__name__}", hint="fetch the file anew"
         ) from error

@@ -79,6 +79,7 @@ def save_pair_model(
         write_weights(built / _WEIGHTS, encoder.state_dict(), storage=storage)
         (built / _TOKENIZER).write_text(tokenizer, encoding="utf-8", newline="")
         (built / _CONFIG).write_text(_json(config, what="configuration"), encoding="utf-8")
+        (built / _WEIGHTS).chmod((built / _CONFIG).stat().st_mode)  # safetensors lets nobody else read it
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "name": name or target.name,

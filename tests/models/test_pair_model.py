@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,18 @@ def test_saving_over_a_model_replaces_it(tmp_path: Path) -> None:
     saved(model, tmp_path / "m")
     assert torch.equal(logits_of(load_pair_model(tmp_path / "m"), PAIRS), logits_of(model, PAIRS))
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_whoever_may_read_one_file_of_a_model_may_read_all(tmp_path: Path) -> None:
+    folder = saved(random_pair_model(), tmp_path / "m")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
+def test_importing_the_loaders_loads_no_framework() -> None:
+    heavy = "{'torch', 'transformers', 'safetensors'} & set(sys.modules)"
+    source = f"import sys, ragguard.models.pair_model, ragguard.alignment.compat; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 4, 129, 10**9])
