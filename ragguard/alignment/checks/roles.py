@@ -61,8 +61,12 @@ def _owners(setting: Setting, tokens: Sequence[Token]) -> list[Finding]:
         same = next(((s, e) for other, s, e in theirs if other == owner), None)
         if same is not None:
             found.append(Finding("owner", "agrees", start, end, *same, "the same belongs to the same"))
-        elif theirs and owner in setting.source.stems:
-            _, s, e = theirs[0]
+            continue
+        # Elsewhere many own a house: only where the claim's sentence has its place does it tell.
+        near = {place.sentence for place in setting.places_at(start)}
+        other = next(((s, e) for _, s, e in theirs if setting.source.reading.sentence_at(s) in near), None)
+        if other is not None and owner in setting.source.stems:
+            s, e = other
             note = f"the source says it of {setting.source.reading.text[s:e]}"
             found.append(Finding("owner", "missing", start, end, s, e, note))
     return found
