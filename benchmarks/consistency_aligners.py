@@ -38,16 +38,19 @@ def by_claims(aligner: Aligner) -> Score:
     def score(items: Sequence[Item]) -> Mapping[str, Array]:
         found = []
         for item in items:
-            claims = split_claims(item.claim) or [
-                Claim(text=item.claim, span=Span(start=0, end=len(item.claim)))
-            ]
-            evidence = aligner.align(claims, passages_of(item), question=item.question or "")
+            evidence = aligner.align(claims_of(item), passages_of(item), question=item.question or "")
             scores = [e.score or 0.0 for e in evidence]
             found.append((min(scores), float(np.mean(scores)), float(np.prod(scores))))
         columns = np.array(found, dtype=np.float64).reshape(-1, 3)
         return {name: columns[:, place] for place, name in enumerate(("min", "mean", "all"))}
 
     return score
+
+
+def claims_of(item: Item) -> list[Claim]:
+    """Return the claims of the item, or the whole of it where it holds none."""
+    whole = Claim(text=item.claim, span=Span(start=0, end=len(item.claim)))
+    return split_claims(item.claim) or [whole]
 
 
 def passages_of(item: Item) -> list[Passage]:

@@ -147,6 +147,20 @@ class Claim(_Frozen):
     span: Span
 
 
+class Quotation(_Frozen):
+    """Characters of a passage that bear on a claim.
+
+    Attributes:
+        passage_id: the passage.
+        span: characters of it.
+        score: support by these alone in [0, 1], or None where they were not judged alone.
+    """
+
+    passage_id: str
+    span: Span
+    score: float | None = None
+
+
 class Evidence(_Frozen):
     """What a verdict rests on: a claim, the passage span nearest to it, and how well it supports it.
 
@@ -157,6 +171,8 @@ class Evidence(_Frozen):
         score: support in [0, 1], higher is better supported.
         outcome: supported, contradicted, not_found, conflicting, unverifiable, or "".
         note: which check decided, e.g. "number 30 is not in the passages".
+        quotations: the one to three places that were weighed, best first; empty where the aligner names one at most.
+        failing: the smallest part of the answer at fault, where the claim is not supported and one is known.
     """
 
     claim: Claim | None = None
@@ -165,6 +181,8 @@ class Evidence(_Frozen):
     score: float | None = None
     outcome: str = ""
     note: str = ""
+    quotations: tuple[Quotation, ...] = ()
+    failing: Span | None = None
 
 
 class Message(_Frozen):

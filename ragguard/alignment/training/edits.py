@@ -48,7 +48,9 @@ _WORD = re.compile(r"[A-Za-z][a-z]+(?:'[a-z]+)?")
 _AUXILIARY = re.compile(
     r"\b(is|are|was|were|has|have|had|can|could|will|would|should|must|may|might|did|does|do)\b(?! not\b|n't)"
 )
-_AUXILIARIES = frozenset("were been being have does must will would could should might that this with from".split())
+_AUXILIARIES = frozenset(
+    "were been being have does must will would could should might that this with from".split()
+)
 _NEGATION = re.compile(r"\b(?:not|never)\b ?|n't\b")
 _DETAIL = re.compile(
     r"(?:,? (?:in|at|near|from|with|by|during|since|until|for) (?:the )?(?:[A-Z][\w-]+(?: [A-Z][\w-]+)*|\d{4}))"
@@ -162,7 +164,9 @@ def negate(sentence: str, _around: Surroundings, rng: random.Random) -> Edit | N
         return None
     place = rng.choice(found)
     verb = place.group()
-    negated = f"{verb} never" if verb in ("was", "has", "is", "were") and rng.random() < 0.3 else f"{verb} not"
+    negated = (
+        f"{verb} never" if verb in ("was", "has", "is", "were") and rng.random() < 0.3 else f"{verb} not"
+    )
     if rng.random() < 0.3 and verb in ("is", "are", "was", "were", "has", "have", "had", "did", "does", "do"):
         negated = f"{verb}n't"
     return Edit(_replace(sentence, *place.span(), negated), CONTRADICTED, "negation", ((verb, negated),))
@@ -190,10 +194,10 @@ def add_detail(sentence: str, around: Surroundings, rng: random.Random) -> Edit 
         return None
     name = rng.choice(list(around.names))
     year = rng.randrange(1850, 2024)
-    detail = rng.choice(
-        [f" in {name}", f" in {year}", f" with {name}", f" for {name}", f" near {name}", f", according to {name}"]
-        + [f" because of {name}", f", together with {name}", f", {rng.randrange(2, 60)} years before {name}"]
-    )
+    details = [f"{joint} {name}" for joint in (" in", " with", " for", " near", ", according to")]
+    details.insert(1, f" in {year}")
+    details += [f" because of {name}", f", together with {name}"]
+    detail = rng.choice([*details, f", {rng.randrange(2, 60)} years before {name}"])
     if name in around.passage or str(year) in around.passage:
         return None
     return Edit(sentence[:-1] + detail + ".", NEUTRAL, "added detail")

@@ -16,6 +16,7 @@ from ragguard.alignment.training.recipe import Recipe
 from ragguard.alignment.training.sources import SOURCES
 from ragguard.errors import UnknownNameError, UnreadableFileError
 
+SQUAD = "retrieval/squad2/dev-v2.0.json"
 Near = Callable[[str], Sequence[str]]
 
 
@@ -63,7 +64,9 @@ def _passages(recipe: Recipe) -> list[str]:
         path = recipe.data / name
         try:
             text = path.read_text(encoding="utf-8")
-            rows = json.loads(text) if text.startswith("[") else [json.loads(x) for x in text.split("\n") if x]
+            rows = (
+                json.loads(text) if text.startswith("[") else [json.loads(x) for x in text.split("\n") if x]
+            )
         except (OSError, ValueError) as error:
             raise UnreadableFileError(f"cannot read {path.name} as JSON", hint="check `corpora`") from error
         found += [text for row in rows if (text := _text(row).strip())]
@@ -77,9 +80,7 @@ def _text(row: object) -> str:
     return " ".join(text) if isinstance(text, list) else str(text)
 
 
-def _made(
-    recipe: Recipe, passages: Sequence[str], near: Near | None, rng: random.Random
-) -> list[Example]:
+def _made(recipe: Recipe, passages: Sequence[str], near: Near | None, rng: random.Random) -> list[Example]:
     names = sorted({name for passage in passages for name in names_of(passage)[:3]})
     found: list[Example] = []
     for _ in range(recipe.made_rounds if recipe.made_per_passage else 0):
@@ -92,8 +93,10 @@ def _made(
             for passage in passages
             for one in asked_examples(passage, rng, names=rng.sample(names, min(5, len(names))))
         ]
-        squad = recipe.data / "retrieval/squad2/dev-v2.0.json"
-        found += repeated(asked + (squad_examples(squad, rng) if squad.exists() else []), recipe.questions, rng)
+        squad = recipe.data / SQUAD
+        found += repeated(
+            asked + (squad_examples(squad, rng) if squad.exists() else []), recipe.questions, rng
+        )
     return found
 
 

@@ -28,7 +28,12 @@ class NearWords:
     """
 
     def __init__(
-        self, vocabulary: dict[str, int], table: NDArray[np.float32], *, least: float = 0.42, most: float = 0.68
+        self,
+        vocabulary: dict[str, int],
+        table: NDArray[np.float32],
+        *,
+        least: float = 0.42,
+        most: float = 0.68,
     ) -> None:
         self._words = sorted((w for w in vocabulary if _WHOLE.fullmatch(w)), key=vocabulary.__getitem__)
         rows = table[[vocabulary[w] for w in self._words]].astype(np.float32)
@@ -61,5 +66,5 @@ class NearWords:
 
 
 def _same_stem(one: str, other: str) -> bool:
-    common = len(os.path.commonprefix([one, other]))
+    common = len(os.path.commonprefix([one, other]))  # noqa: RUF071 - of letters, as is meant here
     return common >= min(len(one), len(other)) - 3 and common >= 3

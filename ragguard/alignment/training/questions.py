@@ -19,7 +19,9 @@ _DEFINED = re.compile(
     r"((?:is|was|are|were|became|won|wrote|founded|directed|played|served|developed|produced|released)\b[^;:]{12,160})\.$"
 )
 
-_PRONOUNS = frozenset("He She It They We I You This That These Those There His Her Its Their Who What".split())
+_PRONOUNS = frozenset(
+    "He She It They We I You This That These Those There His Her Its Their Who What".split()
+)
 
 
 def squad_examples(path: Path, rng: random.Random) -> list[Example]:

@@ -16,8 +16,10 @@ class Recipe(BaseModel):
 
     Attributes:
         data: folder of the data sets.
+        output: folder of the run: its state, its log, and what it was made of.
         backbone: "bundled" or a folder of an encoder to start from.
-        start: folder of an alignment model to go on from, or None for fresh heads.
+        start: folder of an alignment model or of another run to go on from, of the same
+            shape as `backbone`; None for fresh heads.
         sets: data set -> how often each of its examples is used, e.g. 0.5 or 2.
         corpora: JSON files, lists of {"title", "text"}, from which examples are made.
         made_per_passage: sentences used of each passage; 0 makes none.
@@ -75,7 +77,11 @@ def read_recipe(path: Path) -> Recipe:
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigurationError(f"{path.name}: {where}: {first['msg']}", hint="see docs") from error
     base = path.resolve().parent
-    moved = {name: (base / value).resolve() for name in ("data", "output") if (value := getattr(recipe, name))}
+    moved = {
+        name: (base / value).resolve() for name in ("data", "output") if (value := getattr(recipe, name))
+    }
     if recipe.start is not None:
         moved["start"] = (base / recipe.start).resolve()
-    return recipe.model_copy(update=moved)
+    backbone = (base / recipe.backbone).resolve()
+    named = {"backbone": str(backbone)} if recipe.backbone != "bundled" and backbone.is_dir() else {}
+    return recipe.model_copy(update={**moved, **named})

@@ -9,10 +9,18 @@ from ragguard.alignment.training.vocabulary import CHAT_CLOSINGS, CHAT_OPENINGS,
 
 _BRACKETS = re.compile(r" ?\([^()]{1,120}\)")
 _APPOSITIVE = re.compile(r", (?:which|who|whose|where|also|known as|an?|the)\b[^,.;]{3,90},")
-_TAIL = re.compile(r",? (?:which|who|where|while|although|whereas|because|after|before|when|since|as well as|including)\b.*$")
-_HEAD = re.compile(r"^(?:In|On|At|After|Before|During|By|Although|While|When|Since|From|As|For)\b[^,.]{3,80}, (?=\S)")
-_COORDINATED = re.compile(r",? (?:and|but) (?=(?:was|were|is|has|had|also|he|she|it|they|then|later|[a-z]+ed)\b)")
-_ADVERB = re.compile(r" (?:also|however|currently|mainly|mostly|originally|famously|then|later|subsequently)\b,?")
+_TAIL = re.compile(
+    r",? (?:which|who|where|while|although|whereas|because|after|before|when|since|as well as|including)\b.*$"
+)
+_HEAD = re.compile(
+    r"^(?:In|On|At|After|Before|During|By|Although|While|When|Since|From|As|For)\b[^,.]{3,80}, (?=\S)"
+)
+_COORDINATED = re.compile(
+    r",? (?:and|but) (?=(?:was|were|is|has|had|also|he|she|it|they|then|later|[a-z]+ed)\b)"
+)
+_ADVERB = re.compile(
+    r" (?:also|however|currently|mainly|mostly|originally|famously|then|later|subsequently)\b,?"
+)
 _EQUAL = re.compile(
     r"\b(?:" + "|".join(re.escape(word) for word in sorted(EQUALS, key=len, reverse=True)) + r")\b"
 )
@@ -20,7 +28,15 @@ _EQUAL = re.compile(
 
 def shorten(sentence: str, rng: random.Random) -> str | None:
     """Return the sentence without a bracket, an apposition, an opening or a closing clause; None if it has none."""
-    ways = [_without_brackets, _without_apposition, _without_tail, _without_head, _first_part, _second_part, _no_adverb]
+    ways = [
+        _without_brackets,
+        _without_apposition,
+        _without_tail,
+        _without_head,
+        _first_part,
+        _second_part,
+        _no_adverb,
+    ]
     rng.shuffle(ways)
     for way in ways:
         found = way(sentence)
@@ -56,14 +72,29 @@ def merge(first: str, second: str, rng: random.Random) -> str:
 
 def _lowered(text: str) -> str:
     first = text.split(" ", 1)[0]
-    common = first in ("The", "A", "An", "It", "He", "She", "They", "This", "In", "On", "His", "Her", "There", "These")
+    common = first in (
+        "The",
+        "A",
+        "An",
+        "It",
+        "He",
+        "She",
+        "They",
+        "This",
+        "In",
+        "On",
+        "His",
+        "Her",
+        "There",
+        "These",
+    )
     return text[0].lower() + text[1:] if common else text
 
 
 def _finished(text: str) -> str:
     text = text.strip().rstrip(",;:-–— ")
     text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?\"”" else text + "."
+    return text if text[-1] in '.!?"”' else text + "."
 
 
 def _without_brackets(text: str) -> str | None:

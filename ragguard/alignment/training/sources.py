@@ -72,6 +72,7 @@ def _table(path: Path) -> Iterator[dict[str, str]]:
 
 
 def read_fever(data: Path, _rng: random.Random) -> list[Example]:
+    """Return FEVER: whether the evidence supports the claim."""
     folder = data / "train/fever_dev"
     columns = [
         _lines(folder / f"RTE-Fever__processed__dev.{part}") for part in ("raw.input0", "raw.input1", "label")
@@ -83,6 +84,7 @@ def read_fever(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_counterfactual_snli(data: Path, _rng: random.Random) -> list[Example]:
+    """Return SNLI with pairs that people edited until the label changed."""
     rows = _table(data / "train/counterfactual_snli/NLI__all_combined__train.tsv")
     return [
         graded(row["sentence1"], row["sentence2"], _LABELS[row["gold_label"]], origin="counterfactual_snli")
@@ -91,6 +93,7 @@ def read_counterfactual_snli(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_conjnli(data: Path, _rng: random.Random) -> list[Example]:
+    """Return ConjNLI: what follows from sentences with "and", "or" and "but"."""
     folder = data / "train/conjnli"
     rows = [*_table(folder / "adversarial_train_15k.tsv"), *_table(folder / "conj_dev.tsv")]
     return [
@@ -115,6 +118,7 @@ def read_wikifactcheck(data: Path, rng: random.Random) -> list[Example]:
 
 
 def read_antonyms(data: Path, _rng: random.Random) -> list[Example]:
+    """Return SemAntoNeg: sentences with a word or its opposite, negated or not."""
     name = "datasets__antonym-substitution__processed__sem_anto_neg.tsv"
     rows = _table(data / "train/wikifactcheck" / name)
     return [
@@ -124,6 +128,7 @@ def read_antonyms(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_factcg(data: Path, _rng: random.Random) -> list[Example]:
+    """Return FactCG: claims over several sentences of a document, made by machine."""
     found = []
     for name in ("CG2C_doc.json", "CG2C_musique_minhop3_rbt_mnli_failed.json"):
         for row in (json.loads(line) for line in _lines(data / "train/factcg" / name)):
@@ -134,6 +139,7 @@ def read_factcg(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_help(data: Path, _rng: random.Random) -> list[Example]:
+    """Return HELP: what follows when "and" and "or" are widened or narrowed."""
     rows = [
         row
         for name in ("and", "or")
@@ -146,6 +152,7 @@ def read_help(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_lingnli(data: Path, _rng: random.Random) -> list[Example]:
+    """Return LingNLI: premises and hypotheses written with a linguist looking on."""
     rows = [
         json.loads(line)
         for path in sorted((data / "train/lingnli").glob("train_*.jsonl"))
@@ -159,6 +166,7 @@ def read_lingnli(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_rte(data: Path, _rng: random.Random) -> list[Example]:
+    """Return RTE: whether one sentence follows from another."""
     rows = list(_table(data / "train/rte/train.tsv"))
     return [
         two_way(r["sentence1"], r["sentence2"], aligned=r["label"] == "entailment", origin="rte")
@@ -167,6 +175,7 @@ def read_rte(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_covidfact(data: Path, _rng: random.Random) -> list[Example]:
+    """Return COVID-Fact: claims and their counter-claims against evidence."""
     rows = list(_table(data / "train/fever_dev/RTE-covidfact__train.tsv"))
     return [
         two_way(r["sentence1"], r["Sentence2"], aligned=r["label"] == "entailment", origin="covidfact")
@@ -175,6 +184,7 @@ def read_covidfact(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_healthver(data: Path, _rng: random.Random) -> list[Example]:
+    """Return HealthVer: claims on health against sentences of papers."""
     labels = {"Supports": ENTAILED, "Neutral": NEUTRAL, "Refutes": CONTRADICTED}
     rows = csv.DictReader(_lines(data / "train/healthver_dev/healthver_dev.csv"))
     return [
@@ -185,6 +195,7 @@ def read_healthver(data: Path, _rng: random.Random) -> list[Example]:
 
 
 def read_climate_fever(data: Path, _rng: random.Random) -> list[Example]:
+    """Return CLIMATE-FEVER: every piece of evidence with its own label."""
     labels = {"SUPPORTS": ENTAILED, "NOT_ENOUGH_INFO": NEUTRAL, "REFUTES": CONTRADICTED}
     found = []
     for line in _lines(data / "train/climate_fever/climate-fever.jsonl"):
@@ -202,9 +213,7 @@ def read_sts(data: Path, _rng: random.Random) -> list[Example]:
         for line in _lines(data / f"train/sts/data__sts__semeval-sts__all__2015.{name}.tsv"):
             cells = line.split("\t")
             if len(cells) == 3:
-                found.append(
-                    Example(cells[1], cells[2], IGNORE, IGNORE, float(cells[0]) / 5, origin="sts")
-                )
+                found.append(Example(cells[1], cells[2], IGNORE, IGNORE, float(cells[0]) / 5, origin="sts"))
     return found
 
 
@@ -233,3 +242,13 @@ SOURCES: tuple[Source, ...] = (
     Source("climate_fever", "none stated for the labels", False, read_climate_fever),
     Source("sts", "mixed, some not for commerce", False, read_sts),
 )
+
+OTHER_LICENCES: dict[str, tuple[str, bool]] = {
+    "trecqa": ("none stated", False),
+    "retrieval/squad2/dev-v2.0.json": ("CC BY-SA 4.0", True),
+    "retrieval/multihop/hotpotqa_train_corpus.json": ("CC BY-SA 4.0", True),
+    "retrieval/multihop/musique_train_corpus.json": ("CC BY 4.0", True),
+    "retrieval/multihop/2wikimultihopqa_corpus.json": ("Apache-2.0", True),
+    "train/factcg/CG2C_doc.json": ("MIT", True),
+}
+"""(licence, whether one is stated that covers text and labels) of what is read by other means than `SOURCES`."""

@@ -7,13 +7,14 @@ before it takes the old one's place; a run that was killed goes on from there.
 from __future__ import annotations
 
 import json
-import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -22,13 +23,15 @@ from ragguard.alignment.training.loss import alignment_loss
 from ragguard.alignment.training.mixture import check_paths, counts, mixture
 from ragguard.alignment.training.near_words import NearWords
 from ragguard.alignment.training.recipe import Recipe
-from ragguard.errors import ConfigurationError
-from ragguard.models.bundled import bundled_folder, model_folder
+from ragguard.errors import ConfigurationError, UnreadableFileError
+from ragguard.models.bundled import model_folder
 from ragguard.models.cpu import has_bfloat16
 from ragguard.models.pair_encoder import PairEncoder
+from ragguard.models.pair_model import load_pair_model
 from ragguard.models.pair_tokens import PairTokens
 from ragguard.protocols import Progress
 
+RECIPE, MIXTURE = "recipe.json", "mixture.json"
 _STATE = "state.safetensors"
 _PROGRESS = "progress.json"
 _LOG = "log.jsonl"
@@ -45,8 +48,16 @@ class Progressed:
     loss: float = float("nan")
 
 
-def train(recipe: Recipe, *, progress: Progress | None = None) -> Path:
+Watch = Callable[[Progressed], bool]
+"""Called after every step; False stops the run there, its state written."""
+
+
+def train(recipe: Recipe, *, progress: Progress | None = None, watch: Watch | None = None) -> Path:
     """Train by a recipe, going on where an earlier run with this output folder stopped.
+
+    Args:
+        progress: called as progress("training", steps done, steps in all).
+        watch: sees every step, and may stop the run.
 
     Returns:
         The output folder: `state.safetensors` (weights and optimiser), `progress.json`,
@@ -54,12 +65,13 @@ def train(recipe: Recipe, *, progress: Progress | None = None) -> Path:
 
     Raises:
         ConfigurationError: the output folder holds a run of another recipe.
+        UnreadableFileError: its state, the data, or the model to start from cannot be read.
     """
     check_paths(recipe)
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
-    return _Run(recipe).go(progress or (lambda *_: None))
+    return _Run(recipe).go(progress or (lambda *_: None), watch or (lambda _: True))
 
 
 class _Run:
@@ -67,17 +79,17 @@ class _Run:
         self.recipe = recipe
         recipe.output.mkdir(parents=True, exist_ok=True)
         self._same_recipe()
-        folder = bundled_folder() if recipe.backbone == "bundled" else model_folder(recipe.backbone)
+        folder = model_folder(recipe.backbone)
         self.tokens = PairTokens.from_folder(folder, max_tokens=recipe.max_tokens)
         self.model = PairEncoder.from_backbone(folder)
         if recipe.start is not None:
-            self.model.load_state_dict(_weights(recipe.start))
-        self.data, self.plans = self._data(folder)
+            self.model.load_state_dict(_start(recipe.start))
+        self.data, self.plans = self._data()
         self.optimiser = _optimiser(self.model, recipe)
         self.done = Progressed(steps=self._steps())
         self._resume()
 
-    def go(self, progress: Progress) -> Path:
+    def go(self, progress: Progress, watch: Watch) -> Path:
         recipe, done = self.recipe, self.done
         bf16 = has_bfloat16()
         self.model.train()
@@ -103,13 +115,16 @@ class _Run:
                 done.loss = sum(losses) / len(losses)
                 losses.clear()
                 self._log()
-            if done.step % recipe.save_every == 0 or done.step == done.steps:
-                self._save()
             progress("training", done.step, done.steps)
+            goes_on = watch(replace(done))
+            if done.step % recipe.save_every == 0 or done.step == done.steps or not goes_on:
+                self._save()
+            if not goes_on:
+                break
         return recipe.output
 
     def _same_recipe(self) -> None:
-        path = self.recipe.output / "recipe.json"
+        path = self.recipe.output / RECIPE
         mine = self.recipe.model_dump(mode="json", exclude={"threads", "save_every", "data", "output"})
         if path.exists() and json.loads(path.read_text(encoding="utf-8")) != mine:
             raise ConfigurationError(
@@ -117,11 +132,11 @@ class _Run:
             )
         _write(path, json.dumps(mine, indent=1))
 
-    def _data(self, folder: Path) -> tuple[Encoded, list[Any]]:
+    def _data(self) -> tuple[Encoded, list[Any]]:
         vocabulary = _vocabulary(self.tokens)
         near = NearWords.of(self.model.base_model, vocabulary) if self.recipe.made_per_passage else None
         examples = mixture(self.recipe, near=near)
-        _write(self.recipe.output / "mixture.json", json.dumps(counts(examples), indent=1))
+        _write(self.recipe.output / MIXTURE, json.dumps(counts(examples), indent=1))
         data = encode(examples, self.tokens)
         return data, plan(data, batch_tokens=self.recipe.batch_tokens, seed=self.recipe.seed)
 
@@ -130,14 +145,12 @@ class _Run:
         return min(steps, self.recipe.most_steps or steps)
 
     def _resume(self) -> None:
-        progress = self.recipe.output / _PROGRESS
-        if not progress.exists():
+        if not (self.recipe.output / _PROGRESS).exists():
             return
-        state = load_file(self.recipe.output / _STATE)
+        self.done, state = progressed(self.recipe.output), _state(self.recipe.output)
         self.model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")})
         restored = _optimiser_state(self.optimiser, state)
         self.optimiser.load_state_dict(restored)
-        self.done = Progressed(**json.loads(progress.read_text(encoding="utf-8")))
         epoch = self.done.step // len(self.plans)
         if epoch:
             seed = self.recipe.seed + epoch
@@ -149,7 +162,8 @@ class _Run:
             for name, value in values.items():
                 state[f"optimiser.{place}.{name}"] = torch.as_tensor(value).contiguous()
         new = self.recipe.output / f"{_STATE}.new"
-        save_file(state, new)
+        # With the weights: a run killed between the two files goes on from what the weights have seen.
+        save_file(state, new, metadata={"progress": json.dumps(asdict(self.done))})
         new.replace(self.recipe.output / _STATE)
         _write(self.recipe.output / _PROGRESS, json.dumps(asdict(self.done)))
 
@@ -158,15 +172,61 @@ class _Run:
             file.write(json.dumps(asdict(self.done)) + "\n")
 
 
+def progressed(output: Path) -> Progressed:
+    """Return how far the run of this folder has come, as its last state has it.
+
+    Raises:
+        UnreadableFileError: the folder holds no run, or a file of it is damaged.
+    """
+    try:
+        with safe_open(output / _STATE, framework="pt") as file:
+            kept = (file.metadata() or {}).get("progress")
+        return Progressed(**json.loads(kept or (output / _PROGRESS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise UnreadableFileError(f"{output.name} holds no run to go on from", hint="train anew") from error
+
+
 def trained(output: Path) -> PairEncoder:
-    """Return the model of a run's last checkpoint."""
-    model = PairEncoder.from_backbone(bundled_folder())
+    """Return the model of a run's last state.
+
+    Raises:
+        UnreadableFileError: the folder holds no run, or a file of it is damaged.
+    """
+    model = PairEncoder.from_backbone(model_folder(recorded(output)["backbone"]))
     model.load_state_dict(_weights(output))
     return model.eval()
 
 
+def recorded(output: Path) -> dict[str, Any]:
+    """Return the recipe that a run's folder was trained by: all that shapes the weights.
+
+    Raises:
+        UnreadableFileError: the folder holds no run.
+    """
+    try:
+        found: dict[str, Any] = json.loads((output / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError(f"{output.name} holds no run", hint="train first") from error
+    return found
+
+
+def _start(folder: Path) -> dict[str, Any]:
+    """The weights to go on from: of another run's folder, or of a model's."""
+    if (folder / _STATE).exists():
+        return _weights(folder)
+    return dict(load_pair_model(folder).encoder.state_dict())
+
+
 def _weights(output: Path) -> dict[str, Any]:
-    return {k[6:]: v for k, v in load_file(output / _STATE).items() if k.startswith("model.")}
+    return {k[6:]: v for k, v in _state(output).items() if k.startswith("model.")}
+
+
+def _state(output: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = load_file(output / _STATE)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UnreadableFileError(f"{_STATE} of {output.name} cannot be read", hint="train anew") from error
+    return found
 
 
 def _vocabulary(tokens: PairTokens) -> dict[str, int]:
@@ -213,6 +273,4 @@ def _optimiser_state(optimiser: torch.optim.Optimizer, state: dict[str, Any]) ->
 def _write(path: Path, text: str) -> None:
     new = path.with_name(path.name + ".new")
     new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
-
-
+    new.replace(path)

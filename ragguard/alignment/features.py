@@ -1,0 +1,52 @@
+"""One vector of features for a claim: the model's log-odds and the symbolic checks, all oriented upwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.alignment.checks import FEATURES as CHECKS
+from ragguard.alignment.observation import Observation
+
+MODEL_FEATURES: tuple[str, ...] = (
+    "chunk_entailed",
+    "chunk_aligned",
+    "together_entailed",
+    "together_aligned",
+    "sentence_entailed",
+    "sentence_aligned",
+    "chunk_uncontradicted",
+    "together_uncontradicted",
+    "sentence_uncontradicted",
+    "few_rivals",
+)
+NAMES: tuple[str, ...] = (*MODEL_FEATURES, *CHECKS)
+
+
+def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return the features of a claim in the order of `NAMES`, each growing with support.
+
+    Model features are log-odds in [-12, 12]; `few_rivals` is minus the log of the
+    number of chunks that are about the same, because the highest of many is high by chance.
+    """
+    seen = observation
+    chunks = slice(0, seen.chunks)
+    alone = seen.alone if seen.alone.stop > seen.alone.start else slice(seen.together, seen.together + 1)
+    best_chunk = int(np.argmax(seen.entailed[chunks]))
+    best_alone = alone.start + int(np.argmax(seen.entailed[alone]))
+    values = [
+        seen.entailed[best_chunk],
+        seen.aligned[chunks].max(),
+        seen.entailed[seen.together],
+        seen.aligned[seen.together],
+        seen.entailed[best_alone],
+        seen.aligned[alone].max(),
+        -seen.contradicted[best_chunk],
+        -seen.contradicted[seen.together],
+        -seen.contradicted[alone.start],
+        -np.log(seen.rivals),
+        *(checks[name] for name in CHECKS),
+    ]
+    return np.asarray(values, dtype=np.float64)
