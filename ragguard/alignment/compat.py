@@ -105,7 +105,7 @@ class PublishedScorer:
     """Scores as the published AlignScore does.
 
     Args:
-        engine: what gives six logits a pair.
+        engine: what gives six logits a pair; in float32 where figures are to be compared.
         mode: "nli_sp" (the default of the paper), "bin_sp", "reg_sp": over chunks of the
             context and sentences of the claim. "nli", "bin", "reg": over both whole.
         sentences: cuts a text; give `nltk.sent_tokenize` for punkt itself.
