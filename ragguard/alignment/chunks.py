@@ -153,8 +153,8 @@ def _between(ranges: Sequence[tuple[int, int]], start: int, end: int) -> Sequenc
 
 
 def _span(piece: Piece, start: int, end: int) -> tuple[int, int]:
-    """The source of a part of a piece; the whole of it where its characters do not correspond."""
-    if not piece.verbatim:
+    """The source of a part of a piece; all of a name, and all where characters do not correspond."""
+    if not piece.verbatim or piece.role == "label":  # "b_c" is read as "b c", and may be cut between them
         return piece.source_start, piece.source_end
     shift = piece.source_start - piece.start
     return max(start, piece.start) + shift, min(end, piece.end) + shift
