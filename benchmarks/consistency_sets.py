@@ -3,10 +3,9 @@
     from benchmarks.consistency_sets import load_items
     load_items(Path("../shared/data"), half="tuning")  # set name -> items
 
-Every set is divided once by source document: its documents, in the order of the
-hash of their letters and digits, are dealt to two halves. `tuning` may fit thresholds
-and calibration, `evaluation` gives every published figure; nothing may be trained on
-either. Nothing is shipped: a file that is not there raises `AbsentDataError`.
+Every set is divided once by source document, by the parity of the hash of its text.
+`tuning` may fit thresholds and calibration, and be looked at while rules are written;
+`evaluation` gives every published figure; nothing may be trained on either. Nothing is shipped: a file that is not there raises `AbsentDataError`.
 """
 
 from __future__ import annotations
@@ -83,11 +82,20 @@ def document_key(text: str) -> str:
     return hashlib.sha256(letters.encode()).hexdigest()[:24]
 
 
-def halved(items: Sequence[Item]) -> list[Item]:
-    """Return the items with their half: documents in hash order, the first half of them to `tuning`."""
-    documents = sorted({item.document for item in items})
-    tuning = set(documents[: len(documents) // 2])
+def halved(items: Sequence[Item], raw: Callable[[Item], str] = lambda item: item.context) -> list[Item]:
+    """Return the items with their half: a document is for `tuning` when the sha256 of its text is even.
+
+    One that occurs in several wordings is for tuning when any of them is.
+
+    Args:
+        raw: the text of an item's document as it was first read.
+    """
+    tuning = {item.document for item in items if _is_even(raw(item))}
     return [replace(item, half="tuning" if item.document in tuning else "evaluation") for item in items]
+
+
+def _is_even(text: str) -> bool:
+    return hashlib.sha256(text.encode()).digest()[-1] % 2 == 0
 
 
 def summedits(domain: str) -> Callable[[Path], list[Item]]:
@@ -132,16 +140,13 @@ def begin(name: str) -> Callable[[Path], list[Item]]:
 
 
 def q2(folder: Path) -> list[Item]:
-    """Q2 cross annotation: replies of two systems to one message; label 0 in the file is consistent.
-
-    The document is the topic, i.e. the encyclopedia article the knowledge was taken from.
-    """
+    """Q2 cross annotation: replies of two systems to one message; label 0 in the file is consistent."""
     rows = list(csv.DictReader(io.StringIO(_text(folder / "q2" / "cross_annotation.csv"), newline="")))
     return halved(
         [
             Item(
                 f"{i}:{system}",
-                document_key(r["topic"]),
+                document_key(r["knowledge"]),
                 r["message"],
                 (r["knowledge"],),
                 r[f"{system}_response"],
@@ -155,6 +160,8 @@ def q2(folder: Path) -> list[Item]:
 
 def wice(folder: Path) -> list[Item]:
     """WiCE: a claim against every sentence of the article it cites; partly supported is not supported."""
+    rows = _wice_articles(folder)
+    texts = {r["meta"]["id"]: "\n".join(r["evidence"]) for r in rows}
     return halved(
         [
             Item(
@@ -165,8 +172,9 @@ def wice(folder: Path) -> list[Item]:
                 r["claim"],
                 int(r["label"] == "supported"),
             )
-            for r in _wice_articles(folder)
-        ]
+            for r in rows
+        ],
+        raw=lambda item: texts[item.id],
     )
 
 
@@ -176,23 +184,22 @@ def wice_oracle(folder: Path) -> list[Item]:
     A claim has up to three chunks, each an item with the label it has in the file; the
     document is still the whole article, so that both variants have the same halves.
     """
-    articles = {r["meta"]["id"]: document_key("".join(r["evidence"])) for r in _wice_articles(folder)}
+    articles = {item.id: item for item in wice(folder)}
     rows = _lines(
         folder / "wice_dev" / "code_and_resources__entailment_inputs__oracle_chunks__claim__dev.jsonl"
     )
-    return halved(
-        [
-            Item(
-                f"{i}:{r['meta']['id']}",
-                articles[r["meta"]["id"]],
-                None,
-                ("\n\n".join(r["evidence"]),),
-                r["claim"],
-                int(r["label"] == "supported"),
-            )
-            for i, r in enumerate(rows)
-        ]
-    )
+    return [
+        Item(
+            f"{i}:{r['meta']['id']}",
+            articles[r["meta"]["id"]].document,
+            None,
+            ("\n\n".join(r["evidence"]),),
+            r["claim"],
+            int(r["label"] == "supported"),
+            articles[r["meta"]["id"]].half,
+        )
+        for i, r in enumerate(rows)
+    ]
 
 
 def factcc(folder: Path) -> list[Item]:
