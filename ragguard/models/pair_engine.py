@@ -19,7 +19,8 @@ from ragguard.errors import DeadlineExceededError, InvalidValueError, ScoringErr
 from ragguard.models.backends.choose import AUTO, make_backend, require_known
 from ragguard.models.backends.protocol import Backend
 from ragguard.models.pair_engine_buckets import SCHEME, BucketedPair, arrays_of, bucketed, most_rows
-from ragguard.models.pair_engine_queue import LOGITS, Counts, PairQueue
+from ragguard.models.pair_engine_queue import Counts, PairQueue
+from ragguard.models.pair_logits import LOGITS
 from ragguard.models.pair_tokens import PairTokens
 from ragguard.protocols import FloatArray
 from ragguard.worker import check_deadline, remaining, run_on_worker

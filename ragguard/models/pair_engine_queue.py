@@ -19,9 +19,9 @@ import numpy as np
 from ragguard.errors import ScoringError
 from ragguard.models.pair_engine_buckets import BucketedPair, row_count
 from ragguard.models.pair_engine_cache import ScoreCache
+from ragguard.models.pair_logits import LOGITS
 from ragguard.protocols import FloatArray
 
-LOGITS = 6
 Score: TypeAlias = Callable[[Sequence[BucketedPair]], FloatArray]
 """Logits (rows, 6) of pairs of one length; raises ScoringError and nothing else."""
 _Settled: TypeAlias = "list[tuple[_Call, ScoringError | None]]"

@@ -13,7 +13,8 @@ import pytest
 from ragguard.errors import ScoringError
 from ragguard.models.pair_engine_buckets import BucketedPair, bucketed, most_rows, row_count
 from ragguard.models.pair_engine_cache import ScoreCache
-from ragguard.models.pair_engine_queue import LOGITS, PairQueue
+from ragguard.models.pair_engine_queue import PairQueue
+from ragguard.models.pair_logits import LOGITS
 from ragguard.models.pair_tokens import EncodedPair
 from ragguard.protocols import FloatArray
 
