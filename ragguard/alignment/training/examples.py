@@ -17,7 +17,8 @@ class Example:
         claim: a statement, "question answer", or (for relevance) a question.
         binary: 1 aligned, 0 not, -100 unknown.
         three_way: 0 entailed, 1 neutral, 2 contradicted, -100 unknown.
-        similarity: in [0, 1], or None where unknown.
+        similarity: in [0, 1], or None where unknown; of examples made by rule the
+            share of the claim's sentences that the source supports.
         origin: the data set or the rule it came from, for the table of recipes.
     """
 
@@ -29,9 +30,9 @@ class Example:
     origin: str = ""
 
 
-def graded(source: str, claim: str, label: int, *, origin: str) -> Example:
+def graded(source: str, claim: str, label: int, *, origin: str, similarity: float | None = None) -> Example:
     """Return an example whose 3-way label is known: the binary one follows from it."""
-    return Example(source, claim, int(label == ENTAILED), label, origin=origin)
+    return Example(source, claim, int(label == ENTAILED), label, similarity, origin)
 
 
 def two_way(source: str, claim: str, *, aligned: bool, origin: str) -> Example:

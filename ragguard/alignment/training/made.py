@@ -63,13 +63,18 @@ def _from_sentence(
     fact = sentences[place]
     true = _true_claim(context, fact, rng)
     changed = edit(true, around, rng)
-    yield graded(source, _voiced(true, rng), ENTAILED, origin="made: kept")
+    yield graded(source, _voiced(true, rng), ENTAILED, origin="made: kept", similarity=1.0)
     if changed is not None:
         yield graded(source, _voiced(changed.text, rng), changed.label, origin=f"made: {changed.rule}")
         yield from _mirrored(context, fact, true, changed, rng)
     without = [s for s in context if s is not fact]
     if without and rng.random() < 0.6:
-        yield graded(" ".join(without), _voiced(true, rng), NEUTRAL, origin="made: source dropped")
+        short = " ".join(without)
+        yield graded(short, _voiced(true, rng), NEUTRAL, origin="made: source dropped", similarity=0.0)
+        if rng.random() < 0.25:
+            both = [true, rng.choice(without)]
+            rng.shuffle(both)
+            yield graded(short, merge(*both, rng), NEUTRAL, origin="made: half dropped", similarity=0.5)
 
 
 def _window(count: int, place: int, rng: random.Random) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ragguard.alignment.training.dialogue import dialogue_examples
 from ragguard.alignment.training.edits import names_of
 from ragguard.alignment.training.examples import Example
 from ragguard.alignment.training.made import made_examples
@@ -87,6 +88,13 @@ def _made(recipe: Recipe, passages: Sequence[str], near: Near | None, rng: rando
         for passage in passages:
             few = rng.sample(names, min(5, len(names)))
             found += made_examples(passage, rng, names=few, near=near, per_passage=recipe.made_per_passage)
+    if recipe.dialogues:
+        talks = [
+            one
+            for passage in passages
+            for one in dialogue_examples(passage, rng, names=rng.sample(names, min(5, len(names))))
+        ]
+        found += repeated(talks, recipe.dialogues, rng)
     if recipe.questions:
         asked = [
             one

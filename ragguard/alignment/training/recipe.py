@@ -23,6 +23,7 @@ class Recipe(BaseModel):
         sets: data set -> how often each of its examples is used, e.g. 0.5 or 2.
         corpora: JSON files, lists of {"title", "text"}, from which examples are made.
         made_per_passage: sentences used of each passage; 0 makes none.
+        dialogues: how often examples with a conversation as their source are made; 0: never.
         questions: how often question-answer and relevance examples are used; 0: never.
         max_tokens: longest pair, special tokens included; longer ones lose the end of the source.
         batch_tokens: rows x length of a batch.
@@ -42,6 +43,7 @@ class Recipe(BaseModel):
     corpora: tuple[str, ...] = ()
     made_per_passage: int = Field(default=2, ge=0)
     made_rounds: int = Field(default=1, ge=0)
+    dialogues: float = Field(default=0.0, ge=0)
     questions: float = Field(default=1.0, ge=0)
     max_tokens: int = Field(default=224, ge=16, le=512)
     batch_tokens: int = Field(default=4096, ge=32)

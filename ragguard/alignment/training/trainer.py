@@ -126,7 +126,9 @@ class _Run:
     def _same_recipe(self) -> None:
         path = self.recipe.output / RECIPE
         mine = self.recipe.model_dump(mode="json", exclude={"threads", "save_every", "data", "output"})
-        if path.exists() and json.loads(path.read_text(encoding="utf-8")) != mine:
+        # A run begun before a setting existed had its default.
+        defaults = {name: mine[name] for name in mine if mine[name] == _default(name)}
+        if path.exists() and defaults | json.loads(path.read_text(encoding="utf-8")) != mine:
             raise ConfigurationError(
                 f"{self.recipe.output.name} holds a run of another recipe", hint="choose another `output`"
             )
@@ -184,6 +186,10 @@ def progressed(output: Path) -> Progressed:
         return Progressed(**json.loads(kept or (output / _PROGRESS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise UnreadableFileError(f"{output.name} holds no run to go on from", hint="train anew") from error
+
+
+def _default(name: str) -> Any:
+    return Recipe.model_fields[name].get_default(call_default_factory=True)
 
 
 def trained(output: Path) -> PairEncoder:
