@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="base", help="of the random model")
     parser.add_argument("--model", default="bundled", help="trained model of `drift` and `turns`")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="texts of `drift`")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work, one round: does it run?")
+    parser.add_argument("--rounds", type=int, help="default: 5, with --quick 1")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     parser.add_argument("--json", action="store_true", help="on one line")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -69,7 +69,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of every part asked for."""
-    scale, rounds = (0.1, 1) if options.quick else (1.0, options.rounds)
+    scale, rounds = (0.1, options.rounds or 1) if options.quick else (1.0, options.rounds or 5)
     result: dict[str, Any] = {"settings": settings(options)}
     model = random_model(options.shape) if {"loop", "encoder"} & set(options.parts) else None
     if model is not None and "loop" in options.parts:

@@ -183,7 +183,7 @@ class PairQueue:
         return True
 
     def _scored(self, batch: list[_Entry], logits: FloatArray) -> _Settled:
-        usable = np.isfinite(logits).all(axis=1)
+        usable = [bool(np.isfinite(row).all()) for row in logits]
         settled: _Settled = []
         with self._lock:
             for entry, row, good in zip(batch, logits, usable, strict=True):
