@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ragguard.cli import align_convert, align_explain, align_score
+from ragguard.cli import align_convert, align_evaluate, align_explain, align_score, align_train
 
 app = typer.Typer(
     help="Score how well claims are supported; explain, convert, train and measure.", no_args_is_help=True
@@ -12,3 +12,5 @@ app = typer.Typer(
 app.command("score")(align_score.score)
 app.command("explain")(align_explain.explain)
 app.command("convert")(align_convert.convert)
+app.command("train")(align_train.train)
+app.command("evaluate")(align_evaluate.evaluate)
