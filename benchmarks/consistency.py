@@ -28,10 +28,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.consistency_aligners import AbsentScorerError
+from benchmarks.consistency_aligners import Built
 from benchmarks.consistency_metrics import Array
 from benchmarks.consistency_report import FAMILIES, PUBLISHED, Scored, counts, report
-from benchmarks.consistency_scorers import BASELINES, SCORERS, Built, Setting
+from benchmarks.consistency_scorers import BASELINES, SCORERS, Setting
 from benchmarks.consistency_sets import HALVES, SETS, Half, Item, document_key, load_set
 from benchmarks.consistency_tables import markdown, tables
 from benchmarks.question_sets import AbsentDataError
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "--aligner", nargs="+", choices=list(SCORERS), default=list(BASELINES), help="default: the baselines"
     )
     parser.add_argument("--model", default="bundled", help="name or folder of the trained pair model")
+    parser.add_argument("--dtype", default="auto", help="of the trained pair model, as PairEngine takes it")
     parser.add_argument("--half", choices=HALVES, help="report this half alone; default: both")
     parser.add_argument("--limit", type=int, help="at most so many items a set and half, drawn by hash")
     parser.add_argument("--resamples", type=int, default=2000)
@@ -104,15 +105,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         sets = _sets(options, scored_halves, absent)
         scored, seconds = _scored(sets, built, progress)
     rows = list(next(iter(scored.values())).rows) if scored else []
-    thresholds = {row: built[row.partition(":")[0]].threshold for row in rows}
+    thresholds = {}
+    for row in rows:
+        name, _, part = row.partition(":")
+        thresholds[row] = built[name].thresholds.get(part)
     drawn = {"resamples": options.resamples, "seed": options.seed}
+    baselines = [row for row in rows if row.partition(":")[0] in BASELINES]
     return {
         "benchmark": "consistency",
         "settings": _settings(options, built),
         "absent": absent,
         "sets": {name: counts(items) for name, items in sets.items()},
         "families": {name: list(members) for name, members in FAMILIES.items()},
-        "results": {half: report(scored, thresholds, half, **drawn) for half in halves},
+        "results": {half: report(scored, thresholds, half, baselines, **drawn) for half in halves},
         "published": [dict(row) for row in PUBLISHED],
         "seconds": {**seconds, "all": round(time.perf_counter() - start, 1)},
     }
@@ -127,8 +132,8 @@ def _built(options: argparse.Namespace, progress: Progress, absent: dict[str, st
     found = {}
     for name in dict.fromkeys(options.aligner):
         try:
-            found[name] = SCORERS[name](Setting(options.model, options.cache, told))
-        except (AbsentScorerError, RagGuardError) as error:
+            found[name] = SCORERS[name](Setting(options.model, options.dtype, options.cache, told))
+        except RagGuardError as error:
             absent[name] = str(error)
             sys.stderr.write(f"skipped {name}: {error}\n")
     return found

@@ -7,13 +7,20 @@ items and returns one array in [0, 1] for each of its rows ("" or e.g. "min").
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.consistency_aligners import build_aligner, build_compat, build_model, by_claims
+from benchmarks.consistency_aligners import (
+    Built,
+    build_aligner,
+    build_compat,
+    build_model,
+    by_claims,
+    one_by_one,
+)
 from benchmarks.consistency_metrics import Array
 from benchmarks.consistency_sets import Item
 from benchmarks.consistency_vectors import SentenceVectors
@@ -24,8 +31,6 @@ from ragguard.protocols import Progress
 from ragguard.text.sentences import sentence_spans
 from ragguard.text.words import content_words
 
-Score = Callable[[Sequence[Item]], Mapping[str, Array]]
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -33,28 +38,15 @@ class Setting:
 
     Attributes:
         model: name or folder of the trained pair model.
+        dtype: it computes in.
         cache: folder for vectors.
         progress: called as progress(what, done, total).
     """
 
     model: str
+    dtype: str
     cache: Path
     progress: Progress
-
-
-@dataclass(frozen=True)
-class Built:
-    """A scorer ready to run.
-
-    Attributes:
-        score: items -> row -> (n,) in [0, 1].
-        threshold: the fixed one, above which a claim counts as supported, or None where none is meant.
-        fingerprint: what determines the scores.
-    """
-
-    score: Score
-    threshold: float | None
-    fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build_overlap(_: Setting) -> Built:
@@ -71,12 +63,12 @@ def build_overlap(_: Setting) -> Built:
             found.append(len(wanted & here) / len(wanted) if wanted else 0.0)
         return {"": np.array(found)}
 
-    return Built(score, 0.5)
+    return Built(score, {"": 0.5})
 
 
 def build_length(_: Setting) -> Built:
     """1/(1 + words of the claim): what can be told without reading the source."""
-    return Built(lambda items: {"": np.array([1 / (1 + len(i.claim.split())) for i in items])}, None)
+    return Built(lambda items: {"": np.array([1 / (1 + len(i.claim.split())) for i in items])})
 
 
 def build_embedding(setting: Setting) -> Built:
@@ -94,13 +86,14 @@ def build_embedding(setting: Setting) -> Built:
             found.append(min(1.0, max(0.0, best)))
         return {"": np.array(found)}
 
-    return Built(score, 0.5, model.fingerprint())
+    return Built(score, {"": 0.5}, model.fingerprint())
 
 
 def build_lexical(_: Setting) -> Built:
     """The library's word-based aligner, claim by claim."""
     aligner = LexicalAligner()
-    return Built(by_claims(aligner), aligner.default_threshold, aligner.fingerprint())
+    score = by_claims(one_by_one(aligner), prod)
+    return Built(score, {"min": aligner.default_threshold}, aligner.fingerprint())
 
 
 BASELINES: Mapping[str, Callable[[Setting], Built]] = {
@@ -111,10 +104,8 @@ BASELINES: Mapping[str, Callable[[Setting], Built]] = {
 }
 
 
-def _learned(
-    build: Callable[[str], tuple[Score, float | None, Mapping[str, Any]]],
-) -> Callable[[Setting], Built]:
-    return lambda setting: Built(*build(setting.model))
+def _learned(build: Callable[[str, str], Built]) -> Callable[[Setting], Built]:
+    return lambda setting: build(setting.model, setting.dtype)
 
 
 SCORERS: Mapping[str, Callable[[Setting], Built]] = {

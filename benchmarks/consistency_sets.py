@@ -5,7 +5,8 @@
 
 Every set is divided once by source document, by the parity of the hash of its text.
 `tuning` may fit thresholds and calibration, and be looked at while rules are written;
-`evaluation` gives every published figure; nothing may be trained on either. Nothing is shipped: a file that is not there raises `AbsentDataError`.
+`evaluation` gives every published figure; nothing may be trained on either. Nothing is
+shipped: a file that is not there raises `AbsentDataError`.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ LABELS = {
     "embedding": "MiniLM, nearest sentence",
     "lexical:min": "lexical aligner, least claim",
     "lexical:mean": "lexical aligner, mean",
+    "lexical:share": "lexical aligner, share of claims",
     "lexical:all": "lexical aligner, product",
     "model:three_way": "model alone, entailed",
     "model:binary": "model alone, aligned",
@@ -22,8 +23,10 @@ LABELS = {
     "compat": "model, published profile",
     "aligner:min": "trained aligner, least claim",
     "aligner:mean": "trained aligner, mean",
-    "aligner:all": "trained aligner, product",
+    "aligner:share": "trained aligner, share of claims",
+    "aligner:all": "trained aligner, P(all claims)",
 }
+_PAIRED = "halueval_qa", "halueval_qa_matched"
 
 
 def tables(document: Mapping[str, Any]) -> Iterator[Table]:
@@ -48,10 +51,17 @@ def markdown(document: Mapping[str, Any]) -> str:
     for half, rows in document["results"].items():
         head, body = _auc(document, rows)
         lines += [f"AUC-ROC, {half} half", "", *markdown_table(head, body), ""]
-    taken = [[p["row"], p["set"], f"{p['auc']:.3f}", p["note"]] for p in document["published"]]
+    taken = [
+        [f"{p['row']} ({p['status']})", p["set"], f"{p['auc']:.3f}", p["note"]] for p in document["published"]
+    ]
     lines += markdown_table(["published, not computed here", "set", "AUC-ROC", "note"], taken)
     for half, rows in document["results"].items():
-        lines += ["", f"Mean over SummEdits, Q2, WiCE and FactCC, {half} half", "", *_means(rows)]
+        for title, shown in (
+            ("Mean over SummEdits, Q2, WiCE and FactCC", _means(rows)),
+            ("AUC-ROC less that of the best baseline of the set", _gains(document, rows)),
+            ("AUC-ROC on HaluEval QA", _halueval(rows)),
+        ):
+            lines += ["", f"{title}, {half} half", "", *shown] if shown else []
     return "\n".join(lines) + "\n"
 
 
@@ -81,12 +91,46 @@ def _counted(document: Mapping[str, Any]) -> list[str]:
 def _means(rows: Mapping[str, Any]) -> list[str]:
     kinds = ("auc", "balanced_accuracy_fixed", "balanced_accuracy_shared", "balanced_accuracy_tuned")
     head = ["row", "AUC-ROC", "balanced accuracy, fixed", "one tuned threshold", "one a set"]
-    body = [[LABELS.get(row, row), *(_value(f["mean"], k) for k in kinds)] for row, f in rows.items()]
-    gains = [found["mean"] and found["mean"].get("auc_gain_interval") for found in rows.values()]
-    shown = [f"{g[0]:+.3f} to {g[1]:+.3f}" if g else "-" for g in gains]
-    return markdown_table(
-        [*head, "AUC less word overlap"], [[*b, s] for b, s in zip(body, shown, strict=True)]
-    )
+    body = [
+        [LABELS.get(row, row), *(_value(f["mean"], k) for k in kinds), _span(f["mean"], "auc_gain_interval")]
+        for row, f in rows.items()
+        if f["mean"]
+    ]
+    return markdown_table([*head, "AUC less word overlap"], body) if body else []
+
+
+def _gains(document: Mapping[str, Any], rows: Mapping[str, Any]) -> list[str]:
+    """The rows that are no baselines, one column each; nothing where all are."""
+    learned = [row for row, found in rows.items() if any(f and "best_baseline" in f for f in found.values())]
+    body = []
+    for name in (*document["sets"], "mean"):
+        figures = [rows[row].get(name) for row in learned]
+        if figures and figures[0]:
+            best = figures[0]["best_baseline"]
+            over = f"{LABELS.get(best, best)} ({rows[best][name]['auc']:.3f})"
+            body.append([name, over, *map(_gain, figures)])
+    head = ["set", "best baseline", *(LABELS.get(row, row) for row in learned)]
+    return markdown_table(head, body) if body else []
+
+
+def _halueval(rows: Mapping[str, Any]) -> list[str]:
+    """All answers beside those of matched lengths: what length alone tells is in the first only."""
+    body = [
+        [LABELS.get(row, row), *(_value(found[name], "auc") for name in _PAIRED)]
+        for row, found in rows.items()
+        if all(found.get(name) for name in _PAIRED)
+    ]
+    return markdown_table(["row", "all answers", "as many of each length"], body) if body else []
+
+
+def _gain(figures: Mapping[str, Any]) -> str:
+    gain = figures["auc_above_best"]
+    return "-" if gain is None else f"{gain:+.3f} ({_span(figures, 'auc_above_best_interval')})"
+
+
+def _span(figures: Mapping[str, Any], kind: str) -> str:
+    span = figures.get(kind)
+    return f"{span[0]:+.3f} to {span[1]:+.3f}" if span else "-"
 
 
 def _value(figures: Mapping[str, Any] | None, kind: str, suffix: str = "_interval") -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks import consistency
-from benchmarks.consistency_aligners import by_claims, highest, softmax
+from benchmarks.consistency_aligners import by_claims, claims_of, highest, one_by_one, passages_of, softmax
 from benchmarks.consistency_report import FAMILIES, Scored, counts, report
 from benchmarks.consistency_scorers import BASELINES, SCORERS, Setting, build_length, build_overlap
 from benchmarks.consistency_sets import (
@@ -35,6 +37,7 @@ from benchmarks.consistency_sets import (
 from benchmarks.consistency_tables import markdown
 from benchmarks.consistency_vectors import SentenceVectors
 from benchmarks.question_sets import AbsentDataError
+from ragguard.alignment.aligner import AlignmentAligner
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.models.pair_model import save_pair_model
 from ragguard.protocols import FloatArray, Progress
@@ -62,15 +65,25 @@ def lines(rows: Sequence[Any]) -> str:
 
 
 def setting(folder: Path) -> Setting:
-    return Setting("bundled", folder, lambda what, done, total: None)
+    return Setting("bundled", "auto", folder, lambda what, done, total: None)
 
 
-def facts(folder: Path, documents: int = 8) -> None:
-    """SummEdits sales calls in miniature: of each document a right and a wrong claim."""
+def parity(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 2
+
+
+def texts(start: str, even: int, odd: int, end: str = "") -> list[str]:
+    """So many texts with an even hash, and so many with an odd one after them."""
+    found = [f"{start}{n}{end}" for n in range(99)]
+    return [t for t in found if not parity(t)][:even] + [t for t in found if parity(t)][:odd]
+
+
+def facts(folder: Path) -> None:
+    """SummEdits sales calls in miniature: four documents a half, of each a right and a wrong claim."""
     rows = [
-        {"id": "x", "doc": f"Pump {n} weighs {n} kg.", "summary": s, "label": label}
-        for n in range(documents)
-        for s, label in ((f"Pump {n} weighs {n} kg.", 1), ("Its price doubled.", 0))
+        {"id": "x", "doc": doc, "summary": s, "label": label}
+        for doc in texts("Pumps weigh ", 4, 4, " kg.")
+        for s, label in ((doc, 1), ("Its price doubled.", 0))
     ]
     write(folder / "consistency/summedits/summedits_sales_call.json", rows)
 
@@ -78,13 +91,31 @@ def facts(folder: Path, documents: int = 8) -> None:
 # --- halves ---------------------------------------------------------------------------------
 
 
-def test_documents_are_halved_whole_and_always_the_same() -> None:
-    items = [item(str(i), document=document_key(str(i % 9))) for i in range(90)]
+def test_documents_with_an_even_hash_are_for_tuning_and_odd_ones_for_evaluation() -> None:
+    even, odd = texts("text ", 3, 0), texts("text ", 0, 4)
+    items = [item(f"{i}{t}", source=t, document=document_key(t)) for t in even + odd for i in range(5)]
     found = halved(items)
-    sides = {(i.document, i.half) for i in found}
-    assert len(sides) == 9
-    assert Counter(half for _, half in sides) == {"tuning": 4, "evaluation": 5}
+    assert {i.context for i in found if i.half == "tuning"} == set(even)
+    assert {i.context for i in found if i.half == "evaluation"} == set(odd)
     assert {i.id: i.half for i in halved(items[::-1])} == {i.id: i.half for i in found}
+
+
+def test_one_even_wording_puts_all_wordings_of_its_document_into_tuning() -> None:
+    wordings = [f"A{' ' * n}b." for n in range(1, 20)]  # one document: letters and digits are the same
+    odd, even = [w for w in wordings if parity(w)], [w for w in wordings if not parity(w)]
+    assert len(odd) > 1 < len(even)
+
+    def halves(sources: list[str]) -> set[str]:
+        return {i.half for i in halved([item("c", source=s, document=document_key(s)) for s in sources])}
+
+    assert halves(odd) == {"evaluation"}
+    assert halves([*odd, even[0]]) == {"tuning"}
+
+
+def test_the_text_as_it_was_read_decides_and_not_how_it_is_shown() -> None:
+    shown, read = texts("shown ", 1, 0)[0], texts("read ", 0, 1)[0]
+    assert [i.half for i in halved([item("c", source=shown)])] == ["tuning"]
+    assert [i.half for i in halved([item("c", source=shown)], raw=lambda _: read)] == ["evaluation"]
 
 
 def test_case_and_tokenisation_make_no_other_document() -> None:
@@ -120,32 +151,46 @@ def test_begin_reads_quotes_as_they_stand_and_drops_what_claims_nothing(tmp_path
     assert found[0].question == "Why?"
 
 
-def test_q2_label_0_is_consistent_and_a_topic_is_a_document(tmp_path: Path) -> None:
+def test_q2_label_0_is_consistent_and_a_knowledge_text_is_a_document(tmp_path: Path) -> None:
     head = ",topic,message,dodeca_response,memnet_response,knowledge,dodeca_label,memnet_label\n"
-    rows = '0,Art,Hi?,"one, two",three,K one.,0,1\n1,Art,Ho?,four,five,K two.,1,0\n'
+    even, odd = texts("K ", 1, 1)
+    rows = f'0,Art,Hi?,"one, two",three,{even},0,1\n1,Art,Ho?,four,five,{odd},1,0\n'
     write(tmp_path / "q2/cross_annotation.csv", head + rows)
     found = q2(tmp_path)
     assert [(i.claim, i.label) for i in found] == [("one, two", 1), ("four", 0), ("three", 0), ("five", 1)]
-    assert len({i.document for i in found}) == 1
+    assert [i.half for i in found] == ["tuning", "evaluation"] * 2
     assert len({i.id for i in found}) == 4
 
 
-def test_wice_partly_supported_is_not_supported_and_both_variants_share_halves(tmp_path: Path) -> None:
+def wice_files(folder: Path, evidence: Sequence[Sequence[str]]) -> None:
+    """A claim to each article, and of each article two chunks of two sentences."""
     labels = ("supported", "partially_supported", "not_supported", "supported")
     articles = [
-        {"label": label, "claim": f"c{n}", "evidence": [f"s{n}", "t", "u"], "meta": {"id": f"dev{n}"}}
-        for n, label in enumerate(labels)
+        {"label": labels[n % 4], "claim": f"c{n}", "evidence": found, "meta": {"id": f"dev{n}"}}
+        for n, found in enumerate(evidence)
     ]
     chunks = [{**a, "evidence": a["evidence"][:2]} for a in articles for _ in range(2)]
-    write(tmp_path / "wice_dev/data__entailment_retrieval__claim__dev.jsonl", lines(articles))
+    write(folder / "wice_dev/data__entailment_retrieval__claim__dev.jsonl", lines(articles))
     name = "code_and_resources__entailment_inputs__oracle_chunks__claim__dev.jsonl"
-    write(tmp_path / "wice_dev" / name, lines(chunks))
+    write(folder / "wice_dev" / name, lines(chunks))
+
+
+def test_wice_partly_supported_is_not_supported(tmp_path: Path) -> None:
+    wice_files(tmp_path, [[f"s{n}", "t", "u"] for n in range(4)])
     found, oracle = wice(tmp_path), wice_oracle(tmp_path)
     assert [i.label for i in found] == [1, 0, 0, 1]
     assert found[0].passages == ("s0\n\nt\n\nu",)
     assert oracle[0].passages == ("s0\n\nt",)
     assert len({i.id for i in oracle}) == 8
-    assert {(i.document, i.half) for i in oracle} == {(i.document, i.half) for i in found}
+
+
+def test_wice_and_its_oracle_chunks_share_halves_by_the_lines_of_the_whole_article(tmp_path: Path) -> None:
+    wice_files(tmp_path, [[f"s{n}", "t", "u"] for n in range(8)])
+    found, oracle = wice(tmp_path), wice_oracle(tmp_path)
+    for i in found:
+        assert i.half == ("evaluation" if parity(i.context.replace("\n\n", "\n")) else "tuning")
+    assert {i.half for i in found} == {"tuning", "evaluation"}
+    assert [(i.document, i.half) for i in oracle] == [(i.document, i.half) for i in found for _ in range(2)]
 
 
 def test_factcc_keeps_the_label_of_its_file(tmp_path: Path) -> None:
@@ -154,15 +199,17 @@ def test_factcc_keeps_the_label_of_its_file(tmp_path: Path) -> None:
 
 
 def test_fever_symmetric_keeps_what_shares_a_claim_or_an_evidence_in_one_half(tmp_path: Path) -> None:
+    odd = texts("e", 0, 3)
+    pairs = [(odd[0], odd[1]), (odd[2], texts("e", 1, 0)[0])]
     rows = [
-        {"id": f"{n}{c}{e}", "claim": f"{n}c{c}", "evidence": f"{n}e{e}", "label": label}
-        for n in range(5)
+        {"id": f"{n}{c}{e}", "claim": f"{n}c{c}", "evidence": pairs[n][e], "label": label}
+        for n in range(2)
         for c, e, label in ((0, 0, "SUPPORTS"), (0, 1, "REFUTES"), (1, 1, "SUPPORTS"), (1, 0, "REFUTES"))
     ]
     write(tmp_path / "fever_symmetric_dev/symmetric_v0.2__fever_symmetric_dev.jsonl", lines(rows))
     found = fever_symmetric(tmp_path)
-    assert len({i.document for i in found}) == 5
-    assert all(len({i.half for i in found if i.id[0] == str(n)}) == 1 for n in range(5))
+    assert len({i.document for i in found}) == 2
+    assert [i.half for i in found] == ["evaluation"] * 4 + ["tuning"] * 4  # one even evidence is enough
     assert [i.label for i in found[:4]] == [1, 0, 1, 0]
 
 
@@ -225,13 +272,14 @@ def test_length_prefers_the_shorter_answer(tmp_path: Path) -> None:
     assert found[0] > found[1]
 
 
-def test_an_aligner_is_asked_claim_by_claim(tmp_path: Path) -> None:
-    found = by_claims(LexicalAligner())(
-        [item("The red pump weighs 4 kg. The price doubled last year."), item("pump")]
+def test_an_aligner_is_asked_claim_by_claim() -> None:
+    found = by_claims(one_by_one(LexicalAligner()), prod)(
+        [item("The red pump weighs 4 kg. The price doubled last year."), item("pump"), item("...")]
     )
-    assert found["min"] == pytest.approx([0.0, 1.0])
-    assert found["mean"] == pytest.approx([0.5, 1.0])
-    assert found["all"] == pytest.approx([0.0, 1.0])
+    assert found["min"] == pytest.approx([0.0, 1.0, 0.0])
+    assert found["mean"] == pytest.approx([0.5, 1.0, 0.0])
+    assert found["share"] == pytest.approx([0.5, 1.0, 0.0])
+    assert found["all"] == pytest.approx([0.0, 1.0, 0.0])
 
 
 class Letters:
@@ -278,9 +326,13 @@ def test_every_baseline_can_be_asked_for() -> None:
 # --- figures --------------------------------------------------------------------------------
 
 
-def scored(good: bool, documents: int = 12) -> Scored:
+def scored(good: bool, even: int = 6, odd: int = 6) -> Scored:
     items = halved(
-        [item(f"{d}{y}", document=document_key(str(d)), label=y) for d in range(documents) for y in (0, 1)]
+        [
+            item(f"{text}{y}", source=text, document=document_key(text), label=y)
+            for text in texts("d", even, odd)
+            for y in (0, 1)
+        ]
     )
     truth = np.array([float(i.label) for i in items])
     return Scored(items, {"overlap": np.full(len(items), 0.6), "sure": truth if good else 1 - truth})
@@ -310,8 +362,23 @@ def test_the_mean_counts_families_alike_and_is_none_when_a_set_is_missing() -> N
     assert report(sets, {"sure": 0.5}, "evaluation", resamples=20, seed=0)["sure"]["mean"] is None
 
 
+def test_a_gain_is_over_the_baseline_that_is_best_on_the_set_and_the_half() -> None:
+    sets = {name: scored(good=name != "q2") for family in FAMILIES.values() for name in family}
+    for each in sets.values():
+        each.rows["trained"] = np.array([float(i.label) for i in each.items])  # type: ignore[index]
+    rows = {"overlap": 0.7, "sure": None, "trained": 0.5}
+    found = report(sets, rows, "evaluation", ["overlap", "sure"], resamples=50, seed=0)
+    assert found["trained"]["q2"]["best_baseline"] == "overlap"  # there "sure" is always wrong
+    assert found["trained"]["q2"]["auc_above_best"] == pytest.approx(0.5)
+    assert found["trained"]["wice"]["best_baseline"] == "sure"
+    assert found["trained"]["wice"]["auc_above_best_interval"] == pytest.approx([0.0, 0.0])
+    assert found["trained"]["mean"]["auc_above_best"] == pytest.approx(1 - 3 / 4)
+    assert found["trained"]["mean"]["auc_above_best_interval"] == pytest.approx([0.25, 0.25])
+    assert "auc_above_best" not in found["sure"]["mean"]
+
+
 def test_counts_name_items_supported_ones_and_documents_of_each_half() -> None:
-    assert counts(scored(good=True, documents=5).items) == {
+    assert counts(scored(good=True, even=2, odd=3).items) == {
         "tuning": {"items": 4, "supported": 2, "documents": 2},
         "evaluation": {"items": 6, "supported": 3, "documents": 3},
     }
@@ -323,7 +390,7 @@ def test_counts_name_items_supported_ones_and_documents_of_each_half() -> None:
 def trained(folder: Path) -> Setting:
     model, definition = random_pair_model(kind="bert"), bert_tokenizer()
     saved = save_pair_model(folder / "m", model.encoder, tokenizer=definition, max_tokens=128, card={})
-    return Setting(str(saved), folder, lambda what, done, total: None)
+    return Setting(str(saved), "float32", folder, lambda what, done, total: None)
 
 
 def test_the_model_alone_reads_every_chunk_and_the_highest_counts(tmp_path: Path) -> None:
@@ -334,6 +401,32 @@ def test_the_model_alone_reads_every_chunk_and_the_highest_counts(tmp_path: Path
     assert set(whole) == {"three_way", "binary", "not_contradicted"}
     assert whole["three_way"] == pytest.approx(apart["three_way"].max(), abs=1e-5)
     assert whole["not_contradicted"] == pytest.approx(apart["not_contradicted"].min(), abs=1e-5)
+
+
+def test_the_trained_aligner_reads_many_items_at_once_and_gives_what_one_at_a_time_gives(
+    tmp_path: Path,
+) -> None:
+    given = trained(tmp_path)
+    items = [
+        item(f"Acme {n} is in Oslo. It has {n} pumps.", source=f"Ada founded Acme {n}.") for n in range(20)
+    ]
+    items += [item("..."), item("Oslo", question="Where is Acme?"), item("Acme is old.", passages=("",))]
+    found = SCORERS["aligner"](given).score(items)
+    aligner = AlignmentAligner(given.model, dtype="float32")
+    apart = [aligner.align(claims_of(i), passages_of(i), question=i.question or "") for i in items]
+    scores = [[e.score or 0.0 for e in evidence] for evidence in apart]
+    assert set(found) == {"min", "mean", "share", "all"}
+    assert found["min"] == pytest.approx([min(s) for s in scores], abs=1e-5)
+    assert found["mean"] == pytest.approx([np.mean(s) for s in scores], abs=1e-5)
+    assert found["all"] == pytest.approx([aligner.combiner.all_supported(s) for s in scores], abs=1e-5)
+    assert found["share"].tolist() == [
+        sum(e.outcome == "supported" for e in evidence) / len(evidence) for evidence in apart
+    ]
+
+
+def test_a_fixed_threshold_is_for_claims_and_not_for_a_mean_of_them(tmp_path: Path) -> None:
+    assert set(SCORERS["lexical"](setting(tmp_path)).thresholds) == {"min"}
+    assert set(SCORERS["aligner"](trained(tmp_path)).thresholds) == {"min"}
 
 
 def test_a_pair_model_in_a_folder_is_scored_by_the_published_profile(tmp_path: Path) -> None:
@@ -352,6 +445,23 @@ def test_a_model_that_is_not_there_is_named_and_the_others_run(
     assert next(iter(document["absent"])) == "compat"
     assert list(document["results"]["tuning"]) == ["overlap"]
     assert "skipped compat: " in said
+
+
+def test_the_tables_name_the_best_baseline_of_each_set_and_what_length_alone_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts(tmp_path)
+    halueval(tmp_path / "consistency")
+    given = trained(tmp_path)
+    more = ("--aligner", "length", "aligner", "--model", given.model, "--dtype", "float32", "--json")
+    document, _ = run(tmp_path, capsys, *more)
+    shown = markdown(document)
+    gains = shown.partition("AUC-ROC less that of the best baseline of the set, evaluation half")[2]
+    assert "| set | best baseline | trained aligner, least claim |" in gains
+    assert "| summedits_sales_call | answer length alone (0." in gains
+    assert "| row | all answers | as many of each length |" in shown
+    assert "| AlignScore-base (published) | q2 | 0.761 |" in shown
+    assert "Mean over" not in shown  # most of its sets are not there
 
 
 # --- the command ----------------------------------------------------------------------------
@@ -408,4 +518,5 @@ def test_the_committed_figures_make_tables() -> None:
     assert set(document["sets"]) == set(SETS)
     shown = markdown(document)
     assert "AUC-ROC, evaluation half" in shown
-    assert "| AlignScore-base | q2 | 0.761 |" in shown
+    assert "| AlignScore-base (published) | q2 | 0.761 |" in shown
+    assert "best baseline" not in shown  # they are the baselines
