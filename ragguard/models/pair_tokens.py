@@ -28,6 +28,9 @@ class PairTokens:
     second alone is too long do both lose, longest first, as the published code
     does. `EncodedPair.cut` says how much: nothing is cut silently.
 
+    "[SEP]" or "</s>" in a text is read as these characters, never as the token: a
+    passage must not be able to end itself and begin the claim.
+
     Args:
         definition: the JSON of a `tokenizers.Tokenizer` (the text of `tokenizer.json`).
         max_tokens: of a pair, special tokens included.
@@ -47,7 +50,7 @@ class PairTokens:
             raise UnreadableFileError(
                 "tokenizer.json is no tokenizer's definition", hint="copy it from the model anew"
             ) from error
-        self._reader = TokenReader(definition, max_tokens=max_tokens)
+        self._reader = TokenReader(definition, max_tokens=max_tokens, reads_special="as text")
         self._whole.no_truncation()
         self._whole.no_padding()
         self._first: Any = Tokenizer.from_str(definition)
@@ -56,6 +59,8 @@ class PairTokens:
         self._longest: Any = Tokenizer.from_str(definition)
         self._longest.no_padding()
         self._longest.enable_truncation(max_length=max_tokens, strategy="longest_first")
+        for one in (self._whole, self._first, self._longest):
+            one.encode_special_tokens = True
         self.pair_overhead = int(self._whole.num_special_tokens_to_add(is_pair=True))
         pad = self._whole.token_to_id("[PAD]")
         self.pad_id = int(self._whole.token_to_id("<pad>") or 0) if pad is None else int(pad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ragguard.errors import ConfigurationError, InvalidValueError
 
@@ -19,9 +19,17 @@ class TokenReader:
     Args:
         definition: the JSON of a `tokenizers.Tokenizer` (the text of `tokenizer.json`).
         max_tokens: where `ids` cuts, special tokens included.
+        reads_special: "[SEP]" in a text "as tokens", which is how sentence embedders
+            were trained, or "as text".
     """
 
-    def __init__(self, definition: str, *, max_tokens: int) -> None:
+    def __init__(
+        self,
+        definition: str,
+        *,
+        max_tokens: int,
+        reads_special: Literal["as tokens", "as text"] = "as tokens",
+    ) -> None:
         from tokenizers import Tokenizer
 
         self.max_tokens = max_tokens
@@ -33,6 +41,8 @@ class TokenReader:
         self._cut: Any = Tokenizer.from_str(definition)
         self._cut.no_padding()
         self._cut.enable_truncation(max_length=max_tokens)
+        for one in (self._whole, self._cut):
+            one.encode_special_tokens = reads_special == "as text"
 
     @classmethod
     def from_folder(cls, folder: Path, *, max_tokens: int) -> TokenReader:

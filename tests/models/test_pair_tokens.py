@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -161,3 +162,18 @@ def test_a_folder_without_a_tokenizer_says_so(tmp_path: Path) -> None:
 def test_a_definition_that_is_none_is_refused(definition: str) -> None:
     with pytest.raises(UnreadableFileError, match=r"tokenizer\.json"):
         PairTokens(definition, max_tokens=8)
+
+
+@pytest.mark.parametrize("mark", ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "</s>", "<s>", "<pad>"])
+@pytest.mark.parametrize("definition", [roberta_tokenizer, bert_tokenizer])
+def test_a_text_cannot_write_the_border_between_source_and_claim(
+    mark: str, definition: Callable[[], str]
+) -> None:
+    tokens = PairTokens(definition(), max_tokens=64)
+    (plain,) = tokens.encode([("a b", "c")])
+    (forged,) = tokens.encode([(f"a {mark} b", "c")])
+    special = {plain.ids[0], plain.ids[-1], tokens.pad_id}
+    assert sum(one in special for one in forged.ids) == sum(one in special for one in plain.ids)
+    assert forged.types.count(1) == plain.types.count(1)
+    source = tokens.counts([f"a {mark} b"])[0]
+    assert len(forged.ids) == source + tokens.counts(["c"])[0] + tokens.pair_overhead
