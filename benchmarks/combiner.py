@@ -4,13 +4,12 @@
 
 Prints, for each set, the AUC of the least supported claim when the combiner was
 fitted without that set, and when it was fitted with it. Nothing of an evaluation
-half is read. Features are kept in a cache folder by model and by item.
+half is read. Logits are kept in a cache folder, for the next run.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,16 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks.cached_engine import CachedEngine
 from benchmarks.consistency_aligners import claims_of, passages_of
-from benchmarks.consistency_metrics import auc
 from benchmarks.consistency_sets import Item, load_items
 from benchmarks.question_sets import AbsentDataError
 from ragguard.alignment.aligner import AlignmentAligner
 from ragguard.alignment.combiner import Combiner
 from ragguard.alignment.features import NAMES
 from ragguard.alignment.training.combining import Answers, fit_combiner
+from ragguard.evaluation.binary import auc
+from ragguard.models.pair_engine import PairEngine
 
 _PER_CALL = 16
 
@@ -39,8 +41,9 @@ def main() -> int:
     except AbsentDataError as error:
         print(f"skipped: {error}", file=sys.stderr)
         return 0
-    aligner = AlignmentAligner(model=options.model, dtype=options.dtype)
-    answers = observed(aligner, sets, options.cache, most=options.limit)
+    engine = CachedEngine(PairEngine(options.model, dtype=options.dtype), options.cache)
+    answers = observed(AlignmentAligner(engine=engine), sets, most=options.limit)  # type: ignore[arg-type]
+    engine.save()
     report = {
         "command": " ".join(["python", "-m", "benchmarks.combiner", *sys.argv[1:]]),
         "penalty": options.penalty,
@@ -62,24 +65,16 @@ def main() -> int:
 
 
 def observed(
-    aligner: AlignmentAligner, sets: Mapping[str, Sequence[Item]], cache: Path, *, most: int | None = None
+    aligner: AlignmentAligner, sets: Mapping[str, Sequence[Item]], *, most: int | None = None
 ) -> dict[str, Answers]:
-    """Return the features of every item's claims; read from the cache where they are there."""
-    key = hashlib.sha256(json.dumps(aligner.reading_fingerprint(), sort_keys=True).encode()).hexdigest()[:16]
+    """Return the features of every item's claims, or of `most` items of each set, evenly spread."""
     found = {}
-    with Progress() as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         for name, items in sets.items():
-            chosen = list(items)[:: max(1, -(-len(items) // most)) if most else 1]
-            file = cache / f"{key}-{name}-{len(chosen)}.npz"
-            if not file.exists():
-                features = _features(aligner, chosen, progress, name)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(
-                    file, rows=np.concatenate(features), sizes=np.array([len(f) for f in features])
-                )
-            saved = np.load(file)
-            parts = np.split(saved["rows"], np.cumsum(saved["sizes"])[:-1])
-            found[name] = Answers(parts, np.array([item.label for item in chosen]))
+            step = max(1, -(-len(items) // most)) if most else 1
+            chosen = list(items)[::step]
+            features = _features(aligner, chosen, progress, name)
+            found[name] = Answers(features, np.array([item.label for item in chosen]))
     return found
 
 
@@ -130,7 +125,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--penalty", type=float, default=1.0)
     parser.add_argument("--limit", type=int, help="items of a set at most")
-    parser.add_argument("--cache", type=Path, default=Path(".training/features"))
+    parser.add_argument("--cache", type=Path, default=Path(".training/logits"), help="folder of logits")
     parser.add_argument("--output", type=Path)
     return parser.parse_args()
 

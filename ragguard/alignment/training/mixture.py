@@ -12,7 +12,12 @@ from ragguard.alignment.training.dialogue import dialogue_examples
 from ragguard.alignment.training.edits import names_of
 from ragguard.alignment.training.examples import Example
 from ragguard.alignment.training.made import made_examples
-from ragguard.alignment.training.questions import asked_examples, read_trecqa, squad_examples
+from ragguard.alignment.training.questions import (
+    asked_examples,
+    read_policyqa,
+    read_trecqa,
+    squad_examples,
+)
 from ragguard.alignment.training.recipe import Recipe
 from ragguard.alignment.training.sources import SOURCES
 from ragguard.errors import UnknownNameError, UnreadableFileError
@@ -43,7 +48,7 @@ def counts(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def _read(recipe: Recipe, rng: random.Random) -> list[Example]:
-    readers = {source.name: source.read for source in SOURCES} | {"trecqa": read_trecqa}
+    readers = {source.name: source.read for source in SOURCES} | {"trecqa": read_trecqa, "policyqa": read_policyqa}
     found: list[Example] = []
     for name, times in recipe.sets.items():
         if name not in readers:

@@ -109,3 +109,19 @@ def read_trecqa(data: Path, _rng: random.Random) -> list[Example]:
     with (data / "retrieval/trecqa/train.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     return [Example(row["atext"], row["qtext"], int(row["label"]), origin="trecqa") for row in rows]
+
+
+def read_policyqa(data: Path, rng: random.Random) -> list[Example]:
+    """PolicyQA: whether a segment of a privacy policy is about a question; the others are of the same policy."""
+    text = (data / "retrieval/policyqa/dev.json").read_text(encoding="utf-8")
+    found: list[Example] = []
+    for policy in json.loads(text)["data"]:
+        segments = policy["paragraphs"]
+        for segment in segments:
+            for one in segment["qas"]:
+                found.append(Example(segment["context"], one["question"], 1, origin="policyqa"))
+                asked = {q["question"] for q in segment["qas"]}
+                fit = [s["context"] for s in segments if not asked & {q["question"] for q in s["qas"]}]
+                if fit:
+                    found.append(Example(rng.choice(fit), one["question"], 0, origin="policyqa: other segment"))
+    return found
