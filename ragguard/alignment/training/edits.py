@@ -142,8 +142,8 @@ def swap_roles(sentence: str, _around: Surroundings, rng: random.Random) -> Edit
         for i, a in enumerate(found)
         for b in found[i + 1 :]
         if a.group() != b.group()
-        and re.search(r" [a-z]{3,}", sentence[a.end() : b.start()])
-        and not re.fullmatch(r"(?:,|and|or| )*", sentence[a.end() : b.start()])
+        # A word between them that is no joint: names that are only listed have no roles.
+        and re.search(r" (?!and\b|nor\b)[a-z]{3,}", sentence[a.end() : b.start()])
     ]
     if not pairs:
         return None

@@ -8,6 +8,7 @@ it has to compare.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from ragguard.alignment.training.edits import Edit, Surroundings, edit
@@ -101,9 +102,10 @@ def _mirrored(
     """The source changed in the same way: now the changed claim is true, and the true one is not."""
     altered = fact
     for old, new in changed.exchanges:
-        if old not in altered:
+        changed_fact = _exchanged(altered, old, new)
+        if changed_fact is None:
             return
-        altered = altered.replace(old, new)
+        altered = changed_fact
     if altered == fact:
         altered = changed.text  # the rule moved words about: the changed claim itself takes the place
     source = " ".join(altered if s is fact else s for s in context)
@@ -112,6 +114,16 @@ def _mirrored(
     else:
         label = ENTAILED if altered == changed.text and changed.rule == "added detail" else changed.label
         yield graded(source, _voiced(true, rng), label, origin=f"made: {changed.rule}, mirrored")
+
+
+def _exchanged(text: str, old: str, new: str) -> str | None:
+    """The text with one wording for another; None unless it stands there once, as words of its own.
+
+    Twice, and the claim was changed in one place only: the two would not say the same.
+    """
+    before, after = (r"(?<!\w)" if old[0].isalnum() else "", r"(?!\w)" if old[-1].isalnum() else "")
+    found, times = re.subn(f"{before}{re.escape(old)}{after}", lambda _: new, text)
+    return found if times == 1 else None
 
 
 def _voiced(claim: str, rng: random.Random) -> str:
