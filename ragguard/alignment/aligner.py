@@ -10,35 +10,43 @@ monotone model, and an outcome with the places it rests on.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.alignment.combiner import Combiner, load_combiner, plain_combiner
+from ragguard.alignment.engines import shared_engine
 from ragguard.alignment.features import NAMES
 from ragguard.alignment.outcomes import Judged, evidence_of, nothing_to_read
-from ragguard.alignment.reading import LEAST_CHUNK, AnswerReading, prepare, read_answers, read_early
+from ragguard.alignment.reading import LEAST_CHUNK, AnswerReading, Engine, prepare, read_answers, read_early
 from ragguard.errors import InvalidValueError, ScoringError
-from ragguard.models.pair_engine import PairEngine
-from ragguard.models.pair_model import model_folder
+from ragguard.models.pair_model import BUNDLED, model_folder
 from ragguard.protocols import Fingerprint
 from ragguard.types import Claim, Evidence, Passage
 
-VERSION = 1
+VERSION = 2
 CHUNK_TOKENS = 128
 
 
 class AlignmentAligner:
     """Judges claims against passages with a trained pair model; the default of `ConsistencyGuard`.
 
-    Nothing of a passage is left unread, however long it is. A passage that shares no
-    word with a claim changes nothing for it; one that does can lower its support only
-    by the correction for the number of chunks read.
+    Nothing of a passage is left unread, however long it is, and nothing of a claim: one
+    that is too long to be read beside a passage is `unverifiable`, as is one without
+    words, or with no passage to be held against. A passage that shares no word with a
+    claim changes nothing for it, unless none shares one. A claim is judged as if it
+    were alone; those it leans on ("It fell.") are read before it.
+
+    In another language than English a claim is judged too, and its note says that the
+    scores were not fitted on it.
 
     Args:
-        model: "bundled", a model's folder, or a published checkpoint.
-        engine: a `PairEngine` to share; model, back end and dtype are then its own.
+        model: "bundled" (the default), a model's folder, or a published checkpoint. All
+            that name the same share one engine (`shared_engine`): weights lie in memory
+            once, and claims of concurrent turns are scored together.
+        engine: one of your own instead; `model` then only says whose combiner to use.
         combiner: the monotone model; by default the one in the model's folder, or,
             where it has none, `plain_combiner()`: the model's own probability.
         threshold: above which a claim is `supported`; the combiner's own by default.
@@ -57,9 +65,9 @@ class AlignmentAligner:
 
     def __init__(
         self,
-        model: str | Path = "bundled",
+        model: str | Path | None = None,
         *,
-        engine: PairEngine | None = None,
+        engine: Engine | None = None,
         combiner: Combiner | None = None,
         threshold: float | None = None,
         backend: str = "auto",
@@ -69,10 +77,11 @@ class AlignmentAligner:
     ) -> None:
         if chunk_tokens < LEAST_CHUNK:
             raise InvalidValueError(f"chunk_tokens must be at least {LEAST_CHUNK}, not {chunk_tokens}")
-        if threshold is not None and not 0 <= threshold < 1:
-            raise InvalidValueError(f"threshold must be in [0, 1), got {threshold}")
-        self.engine = PairEngine(model, backend=backend, dtype=dtype) if engine is None else engine
-        self._model, self._combiner, self._threshold = model, combiner, threshold
+        self.engine: Engine = (
+            shared_engine(model or BUNDLED, backend=backend, dtype=dtype) if engine is None else engine
+        )
+        self._model = getattr(self.engine, "source", None) if model is None else model
+        self._combiner, self._threshold = combiner, _usable(threshold)
         self._chunk_tokens = chunk_tokens
         self.early_exit = early_exit
 
@@ -84,7 +93,7 @@ class AlignmentAligner:
             UnreadableFileError: it is damaged, or made for other features.
         """
         if self._combiner is None:
-            folder = model_folder(self._model)
+            folder = model_folder(self._model) if isinstance(self._model, str | Path) else None
             file = folder / "combiner.json" if folder else None
             here = file is not None and file.exists()
             self._combiner = load_combiner(file) if file and here else plain_combiner()
@@ -94,6 +103,16 @@ class AlignmentAligner:
     def default_threshold(self) -> float:
         """The score above which a claim is supported."""
         return self.combiner.thresholds["balanced"] if self._threshold is None else self._threshold
+
+    def with_threshold(self, threshold: float) -> AlignmentAligner:
+        """Return the same, on the same engine, that calls a claim supported above another score.
+
+        Raises:
+            InvalidValueError: it is not in [0, 1).
+        """
+        other = copy(self)
+        other._threshold = _usable(threshold)
+        return other
 
     def warm_up(self) -> None:
         """Load the weights and the combiner now."""
@@ -120,9 +139,8 @@ class AlignmentAligner:
         self, answers: Sequence[tuple[Sequence[Claim], Sequence[Passage], str]], /
     ) -> list[AnswerReading]:
         """`read` for several (claims, passages, question), their pairs scored together."""
-        tokens = self.engine.tokens
         prepared = [
-            prepare(tokens, claims, passages, question=question, chunk_tokens=self._chunk_tokens)
+            prepare(self.engine, claims, passages, question=question, chunk_tokens=self._chunk_tokens)
             for claims, passages, question in answers
         ]
         if self.early_exit:
@@ -147,7 +165,7 @@ class AlignmentAligner:
         if not np.isfinite(scores).all():
             raise ScoringError("the combined score of a claim is not finite")
         return [
-            evidence_of(Judged(claim, one, float(score), self.default_threshold), passages, reading.index)
+            evidence_of(Judged(claim, one, float(score), self.default_threshold), passages)
             for claim, one, score in zip(claims, reading.claims, scores, strict=True)
         ]
 
@@ -167,3 +185,9 @@ class AlignmentAligner:
             "combiner": self.combiner.digest(),
             "supported_above": self.default_threshold,
         }
+
+
+def _usable(threshold: float | None) -> float | None:
+    if threshold is not None and not 0 <= threshold < 1:
+        raise InvalidValueError(f"threshold must be in [0, 1), got {threshold}")
+    return threshold

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ragguard.alignment.features import NAMES
-from ragguard.errors import UnreadableFileError
+from ragguard.errors import InvalidValueError, UnreadableFileError
 
 Array = NDArray[np.float64]
 _VERSION = 1
@@ -34,9 +34,14 @@ class Combiner:
         knots: for each feature the places where its curve bends, increasing.
         rises: for each feature by how much the curve rises from knot to knot, not negative.
         intercept: what is left when every feature is at its lowest.
-        thresholds: operating point -> score above which a claim counts as supported.
+        thresholds: operating point -> score in [0, 1] above which a claim counts as
+            supported; "balanced", always there, is below 1.
         answer_power: P(all claims supported) is the product of the scores to this power, in [0, 1].
         fitted: what it was fitted on, for people.
+
+    Raises:
+        InvalidValueError: a curve falls or has not one rise between two knots, a number is
+            not finite or out of range, or a feature is unknown.
     """
 
     names: tuple[str, ...]
@@ -47,8 +52,13 @@ class Combiner:
     answer_power: float = 1.0
     fitted: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        problem = _problem_of(self)
+        if problem:
+            raise InvalidValueError(f"a combiner {problem}")
+
     def scores(self, features: Array) -> Array:
-        """Return one score in (0, 1) a row of features, shape (n, features), columns as in `features.NAMES`."""
+        """Return one score in [0, 1] a row of features, shape (n, features), columns as in `features.NAMES`."""
         return np.asarray(expit(self.intercept + self.contributions(features).sum(axis=1)))
 
     def contributions(self, features: Array) -> Array:
@@ -68,10 +78,10 @@ class Combiner:
         return hashlib.sha256(self.to_json().encode("utf-8")).hexdigest()
 
     def to_json(self) -> str:
-        """Return it as JSON, numbers to six digits."""
+        """Return it as JSON, numbers to nine digits: as many as tell knots of features apart."""
         values = {
             "schema_version": _VERSION,
-            "intercept": round(self.intercept, 6),
+            "intercept": _rounded([self.intercept])[0],
             "features": {
                 name: {"knots": _rounded(knots), "rises": _rounded(rises)}
                 for name, knots, rises in zip(self.names, self.knots, self.rises, strict=True)
@@ -96,42 +106,57 @@ def load_combiner(path: Path) -> Combiner:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["schema_version"]
+        if version != _VERSION:
+            raise InvalidValueError(f"a combiner has schema version {version!r:.20}, not {_VERSION}")
         features = values["features"]
-        found = Combiner(
+        return Combiner(
             tuple(features),
-            tuple(tuple(map(float, f["knots"])) for f in features.values()),
-            tuple(tuple(map(float, f["rises"])) for f in features.values()),
-            float(values["intercept"]),
-            {str(k): float(v) for k, v in values["thresholds"].items()},
-            float(values["answer_power"]),
-            values.get("fitted"),
+            tuple(_numbers(f["knots"]) for f in features.values()),
+            tuple(_numbers(f["rises"]) for f in features.values()),
+            *_numbers([values["intercept"]]),
+            dict(zip(values["thresholds"], _numbers(values["thresholds"].values()), strict=True)),
+            *_numbers([values["answer_power"]]),
+            dict(values.get("fitted") or {}),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except InvalidValueError as error:
+        raise UnreadableFileError(f"{path.name}: {error}", hint="fit it again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise UnreadableFileError(
             f"{path.name} is not a combiner ({type(error).__name__})", hint="fit it again"
         ) from error
-    _require_sound(found, path.name, values.get("schema_version"))
-    return found
 
 
-def _require_sound(found: Combiner, file: str, version: object) -> None:
-    problem = ""
-    if version != _VERSION:
-        problem = f"has schema version {version!r}, not {_VERSION}"
-    elif set(found.names) - set(NAMES):
-        problem = (
-            f"was fitted on features that are not made any more: {sorted(set(found.names) - set(NAMES))[0]}"
-        )
-    elif any(len(k) != len(r) + 1 for k, r in zip(found.knots, found.rises, strict=True)):
-        problem = "has a curve with a missing knot"
-    elif any(np.any(np.diff(k) <= 0) for k in found.knots) or any(
-        np.min(r, initial=0) < 0 for r in found.rises
+def _numbers(values: Iterable[object]) -> tuple[float, ...]:
+    """The values as floats; text and truth values are no numbers, however they look."""
+    found = list(values)
+    if isinstance(values, str) or any(isinstance(v, bool) or not isinstance(v, int | float) for v in found):
+        raise InvalidValueError("a combiner holds something that is no number")
+    return tuple(float(v) for v in found if isinstance(v, int | float))
+
+
+def _problem_of(found: Combiner) -> str:
+    """What is wrong with a combiner, or ""."""
+    curves = [*sum(found.knots, ()), *sum(found.rises, ())]
+    unknown = sorted(set(found.names) - set(NAMES))
+    pairs = list(zip(found.knots, found.rises, strict=False))
+    if not found.names:
+        return "uses no feature"
+    if unknown:
+        return f"was fitted on features that are not made any more: {unknown[0]!r:.40}"
+    if not len(set(found.names)) == len(found.knots) == len(found.rises) == len(found.names):
+        return "has not one curve a feature"
+    if not np.isfinite([found.intercept, found.answer_power, *found.thresholds.values(), *curves]).all():
+        return "holds a number that is not finite"
+    if any(len(knots) != len(rises) + 1 or not rises for knots, rises in pairs):
+        return "has a curve with a missing knot"
+    if any(np.any(np.diff(knots) <= 0) or min(rises) < 0 for knots, rises in pairs):
+        return "has a curve that falls"
+    if not 0 <= found.thresholds.get("balanced", -1) < 1 or any(
+        not 0 <= t <= 1 for t in found.thresholds.values()
     ):
-        problem = "has a curve that falls"
-    elif not np.isfinite([found.intercept, *sum(found.knots, ()), *sum(found.rises, ())]).all():
-        problem = "holds a number that is not finite"
-    if problem:
-        raise UnreadableFileError(f"{file} {problem}", hint="fit it again")
+        return "needs a threshold 'balanced' in [0, 1), and no other outside [0, 1]"
+    return "" if 0 <= found.answer_power <= 1 else "needs an answer_power in [0, 1]"
 
 
 def curve_basis(values: Array, knots: Array) -> Array:
@@ -141,9 +166,10 @@ def curve_basis(values: Array, knots: Array) -> Array:
 
 
 def _curve(values: Array, knots: Array, rises: Array) -> Array:
-    found: Array = curve_basis(values, knots) @ rises
+    # Row by row and term by term in one order: a score must not depend on its neighbours in the array.
+    found: Array = (curve_basis(values, knots) * rises).sum(axis=1)
     return found
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
-    return [round(value, 6) for value in values]
+    return [float(f"{value:.9g}") for value in values]

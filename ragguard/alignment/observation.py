@@ -12,15 +12,15 @@ from typing import Literal
 
 import numpy as np
 
-from ragguard.alignment.selection import SentenceIndex
-from ragguard.models.pair_logits import ALIGNED, BINARY, CONTRADICTED, ENTAILED, NEUTRAL, THREE_WAY
+from ragguard.alignment.selection import SentenceIndex, stems_of
+from ragguard.models.pair_logits import ALIGNED, BINARY, CONTRADICTED, ENTAILED, LOGITS, NEUTRAL, THREE_WAY
 from ragguard.protocols import FloatArray
-from ragguard.text.words import content_words
 
 TOGETHER = 4
 ALONE = 3
 _HALF = 0.5
 _LIMIT = 12.0
+_CHARACTERS_A_TOKEN = 3
 
 Pair = tuple[str, str]
 
@@ -30,19 +30,21 @@ class Inquiry:
     """The pairs of one claim: which chunks, which sentences, and in how many wordings.
 
     Attributes:
-        texts: wordings of the claim; support by any of them counts.
+        texts: wordings of the claim; support by any of them counts. None where the claim is too
+            long to be read beside a passage: nothing is asked then.
         chunks: places of the chunks read.
         together: places of the sentences read as one, in reading order.
         alone: places of the sentences read one by one, best first.
         sources: the source text of every pair of one wording: chunks, together, alone.
-        rivals: how many chunks hold at least half of the claim's words, at least 1.
+        rivals: how many chunks hold at least half of the claim's words, at least 1; all of
+            them where none holds any.
     """
 
-    texts: tuple[str, ...]
-    chunks: tuple[int, ...]
-    together: tuple[int, ...]
-    alone: tuple[int, ...]
-    sources: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    chunks: tuple[int, ...] = ()
+    together: tuple[int, ...] = ()
+    alone: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
     rivals: int = 1
 
     def pairs(self) -> list[Pair]:
@@ -58,36 +60,45 @@ class Inquiry:
         return replace(self, together=(), alone=(), sources=self.sources[: len(self.chunks)])
 
 
-def inquire(texts: Sequence[str], chunk_texts: Sequence[str], index: SentenceIndex, *, fits: int) -> Inquiry:
+def inquire(
+    texts: Sequence[str], chunk_texts: Sequence[str], index: SentenceIndex, *, budget: int
+) -> Inquiry:
     """Return what to ask about a claim.
 
     A chunk without any word of the claim cannot support it and is not read, unless
     no chunk has one.
 
     Args:
-        fits: characters of source that certainly fit beside the claim.
+        budget: tokens of source that fit beside the claim.
     """
-    wanted = frozenset().union(*(content_words(text) for text in texts))
-    chunks = [i for i, stems in enumerate(index.chunk_stems) if stems & wanted] or range(len(chunk_texts))
-    together = _fitting(index, index.together(wanted, TOGETHER), fits)
+    wanted = frozenset[str]().union(*map(stems_of, texts))
+    sharing = [i for i, stems in enumerate(index.chunk_stems) if stems & wanted]
+    chunks = sharing or range(len(chunk_texts))
+    together = _fitting(index, index.together(wanted, TOGETHER), budget)
     alone = index.best(wanted, ALONE)
     joined = " ".join(index.sentences[i].text for i in together)
     sources = [*(chunk_texts[i] for i in chunks)]
     sources += [joined] if joined else []
     sources += [index.sentences[i].text for i in alone]
-    rivals = sum(len(stems & wanted) >= _HALF * len(wanted) for stems in index.chunk_stems)
-    return Inquiry(tuple(texts), tuple(chunks), tuple(together), tuple(alone), tuple(sources), max(1, rivals))
+    like = sum(len(index.chunk_stems[i] & wanted) >= _HALF * len(wanted) for i in sharing)
+    rivals = max(1, like) if sharing else len(chunk_texts)
+    return Inquiry(tuple(texts), tuple(chunks), tuple(together), tuple(alone), tuple(sources), rivals)
 
 
-def _fitting(index: SentenceIndex, places: Sequence[int], fits: int) -> list[int]:
+def _fitting(index: SentenceIndex, places: Sequence[int], budget: int) -> list[int]:
+    """As many of the sentences, the most telling first, as are sure to be read whole; in reading order.
+
+    Were their text too long, the tokenizer would cut it, and a long claim with it.
+    """
     kept: list[int] = []
-    size = 0
+    characters = tokens = 0
     for place in places:
-        size += len(index.sentences[place].text) + 1
-        if kept and size > fits:
+        characters += len(index.sentences[place].text) + 1
+        tokens += index.sizes[place] + 1  # joined, a blank may be a token
+        if kept and (characters > budget * _CHARACTERS_A_TOKEN or tokens > budget):
             break
         kept.append(place)
-    return kept
+    return sorted(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +137,31 @@ class Observation:
 
 def observe(inquiry: Inquiry, logits: FloatArray) -> Observation:
     """Return what the logits (wordings * sources, 6) of an inquiry's pairs say."""
-    shaped = logits.reshape(len(inquiry.texts), len(inquiry.sources), -1)
+    if not inquiry.texts:
+        return _unread()
+    shaped = logits.reshape(len(inquiry.texts), len(inquiry.sources), LOGITS)
     three = shaped[..., THREE_WAY]
     two = shaped[..., BINARY]
     entailed = _log_odds(three, ENTAILED)
     best = np.argmax(entailed, axis=0)[None]
-    aligned = two[..., ALIGNED] - two[..., 1 - ALIGNED]
-    contradicted = _log_odds(three, CONTRADICTED)
-    picked = [np.take_along_axis(a, best, axis=0)[0] for a in (entailed, aligned, contradicted)]
-    clipped = [np.clip(a, -_LIMIT, _LIMIT).astype(np.float32) for a in picked]
+
+    def picked(values: FloatArray) -> FloatArray:
+        return np.clip(np.take_along_axis(values, best, axis=0)[0], -_LIMIT, _LIMIT).astype(np.float32)
+
     return Observation(
-        *clipped, chunks=len(inquiry.chunks), rivals=inquiry.rivals, joined=bool(inquiry.together)
+        picked(entailed),
+        picked(two[..., ALIGNED] - two[..., 1 - ALIGNED]),
+        picked(_log_odds(three, CONTRADICTED)),
+        chunks=len(inquiry.chunks),
+        rivals=inquiry.rivals,
+        joined=bool(inquiry.together),
     )
+
+
+def _unread() -> Observation:
+    """What stands for a claim that no model has read: the worst that one could say."""
+    worst = np.full(1, -_LIMIT, dtype=np.float32)
+    return Observation(worst, worst, -worst, chunks=1, rivals=1, joined=False)
 
 
 def without_chunks(chosen: Observation, chunks: int, bound: Literal["lower", "upper"]) -> Observation:
@@ -157,15 +181,14 @@ def without_chunks(chosen: Observation, chunks: int, bound: Literal["lower", "up
 
 def with_chunks(chosen: Observation, whole: Observation) -> Observation:
     """Return the observation of an inquiry whose sentences and chunks were read apart."""
-    parts = (
-        np.concatenate([one, other])
-        for one, other in (
-            (whole.entailed, chosen.entailed),
-            (whole.aligned, chosen.aligned),
-            (whole.contradicted, chosen.contradicted),
-        )
+    return Observation(
+        np.concatenate([whole.entailed, chosen.entailed]),
+        np.concatenate([whole.aligned, chosen.aligned]),
+        np.concatenate([whole.contradicted, chosen.contradicted]),
+        whole.chunks,
+        whole.rivals,
+        chosen.joined,
     )
-    return Observation(*parts, whole.chunks, whole.rivals, chosen.joined)
 
 
 def _log_odds(three: FloatArray, column: int) -> FloatArray:

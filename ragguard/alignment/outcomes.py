@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from ragguard.alignment.checks import Finding
-from ragguard.alignment.reading import Reading
-from ragguard.alignment.selection import Sentence, SentenceIndex
-from ragguard.text.words import content_words
+from ragguard.alignment.reading import BETWEEN_PASSAGES, Reading
+from ragguard.alignment.selection import Sentence, stems_of
 from ragguard.types import Claim, Evidence, Passage, Quotation, Span
 
 _CERTAIN = 2.2
@@ -26,7 +26,12 @@ _SAME_SUBJECT = 0.6
 """Share of a claim's words that a sentence must hold before it can contradict a supported claim."""
 _AS_GOOD = 0.1
 _MOST_QUOTATIONS = 3
+_ANSWERS_ONLY = stems_of("yes yeah yep nope true false correct incorrect right wrong indeed")
 _BOUNDS = {"lower": "a lower", "upper": "an upper"}
+
+
+_Place: TypeAlias = "tuple[Sentence, float | None]"
+"""A sentence, and the chance that it alone supports the claim, where it was read alone."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +48,19 @@ class Judged:
     threshold: float
 
 
-def evidence_of(judged: Judged, passages: Sequence[Passage], index: SentenceIndex) -> Evidence:
+def evidence_of(judged: Judged, passages: Sequence[Passage]) -> Evidence:
     """Return the evidence of one claim."""
-    claim = judged.claim
-    if not content_words(judged.reading.unit.text) and not any(ch.isdigit() for ch in claim.text):
-        return Evidence(claim=claim, score=0.0, outcome="unverifiable", note="no word of content to compare")
-    outcome = _outcome(judged, index)
+    claim, unit = judged.claim, judged.reading.unit
+    if not judged.reading.inquiry.texts:
+        return _unverifiable(claim, "too long to be read beside a passage")
+    if not any(ch.isalnum() for ch in claim.text) or not stems_of(unit.text) - _ANSWERS_ONLY:
+        return _unverifiable(claim, "no word of content to compare")
+    outcome = _outcome(judged)
+    finding = None if outcome == "supported" else _finding(judged)
     quotations = tuple(
         Quotation(passage_id=passages[s.passage].id, span=s.span, score=score)
-        for s, score in _places(judged, index)
+        for s, score in _places(judged, finding, passages)
     )
-    finding = None if outcome == "supported" else _finding(judged)
     return Evidence(
         claim=claim,
         passage_id=quotations[0].passage_id if quotations else None,
@@ -68,13 +75,17 @@ def evidence_of(judged: Judged, passages: Sequence[Passage], index: SentenceInde
 
 def nothing_to_read(claim: Claim) -> Evidence:
     """Return the evidence of a claim for which there is no passage with text."""
-    return Evidence(claim=claim, score=0.0, outcome="not_found", note="no passage to compare with")
+    return _unverifiable(claim, "no passage to compare with")
 
 
-def _outcome(judged: Judged, index: SentenceIndex) -> str:
+def _unverifiable(claim: Claim, note: str) -> Evidence:
+    return Evidence(claim=claim, score=0.0, outcome="unverifiable", note=note)
+
+
+def _outcome(judged: Judged) -> str:
     seen = judged.reading.observation
     if judged.score > judged.threshold:
-        return "conflicting" if _opposed(judged, index) else "supported"
+        return "supported" if _opposing(judged) is None else "conflicting"
     against = max([float(seen.contradicted[seen.together]), *map(float, seen.contradicted[seen.alone][:1])])
     entailed = float(seen.entailed[seen.together])
     if judged.reading.comparison.conflicts or (against > _LIKELY and against > entailed):
@@ -82,40 +93,76 @@ def _outcome(judged: Judged, index: SentenceIndex) -> str:
     return "not_found"
 
 
-def _opposed(judged: Judged, index: SentenceIndex) -> bool:
-    """Whether a sentence of another passage than the supporting one contradicts the claim for certain."""
+def _alone(judged: Judged) -> list[_Place]:
+    """The sentences read one by one, each with its chance to support the claim; the nearest by words first."""
     reading, seen = judged.reading, judged.reading.observation
-    alone = [index.sentences[i] for i in reading.inquiry.alone]
-    if not alone:
-        return False
-    entailed, contradicted = seen.entailed[seen.alone], seen.contradicted[seen.alone]
-    supporting = alone[int(np.argmax(entailed))].passage
-    wanted = content_words(reading.unit.claim.text)
-    return any(
-        contradicted[i] > _CERTAIN
-        and sentence.passage != supporting
-        and len(wanted & sentence.stems) >= _SAME_SUBJECT * max(1, len(wanted))
-        for i, sentence in enumerate(alone)
-    )
-
-
-def _places(judged: Judged, index: SentenceIndex) -> list[tuple[Sentence, float | None]]:
-    """The sentence that supports best, or where several are needed, those that do together; best first."""
-    reading, seen = judged.reading, judged.reading.observation
-    supported = judged.score > judged.threshold
+    sentences = reading.source.index.sentences
     chances = map(_probability, seen.entailed[seen.alone])
-    alone = [(index.sentences[i], p) for i, p in zip(reading.inquiry.alone, chances, strict=True)]
-    ranked = sorted(alone, key=lambda item: -item[1]) if supported else alone
-    if not ranked:
+    return [(sentences[i], p) for i, p in zip(reading.inquiry.alone, chances, strict=True)]
+
+
+def _opposing(judged: Judged) -> _Place | None:
+    """The sentence of another passage than the supporting one that contradicts the claim for certain."""
+    alone, seen = _alone(judged), judged.reading.observation
+    if not alone:
+        return None
+    supporting = alone[int(np.argmax(seen.entailed[seen.alone]))][0].passage
+    wanted = stems_of(judged.claim.text)
+    against = zip(alone, seen.contradicted[seen.alone], strict=True)
+    found = [
+        (float(contradicted), place)
+        for place, contradicted in against
+        if contradicted > _CERTAIN
+        and place[0].passage != supporting
+        and len(wanted & place[0].stems) >= _SAME_SUBJECT * max(1, len(wanted))
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def _places(judged: Judged, finding: Finding | None, passages: Sequence[Passage]) -> list[_Place]:
+    """What the claim rests on, or fails at: one to three sentences, best first."""
+    if judged.score > judged.threshold:
+        found, opposing = _supporting(judged), _opposing(judged)
+        return found if opposing is None else [*found[: _MOST_QUOTATIONS - 1], opposing]
+    alone = _alone(judged)
+    place = _place_of(judged, finding, passages)
+    if place is None:
+        return alone[:1]
+    return [next((one for one in alone if one[0] == place), (place, None))]
+
+
+def _supporting(judged: Judged) -> list[_Place]:
+    """The sentence that supports best, or where several are needed, those that do together; best first."""
+    inquiry, seen = judged.reading.inquiry, judged.reading.observation
+    alone = _alone(judged)
+    if not alone:
         return []
-    together = _probability(seen.entailed[seen.together]) if len(reading.inquiry.together) > 1 else 0.0
-    if supported and together > ranked[0][1] + _AS_GOOD:
-        by_place = dict(zip(reading.inquiry.alone, (p for _, p in alone), strict=True))
-        several = [(index.sentences[i], by_place.get(i)) for i in reading.inquiry.together]
-        return sorted(several, key=lambda item: -(item[1] or 0.0))[:_MOST_QUOTATIONS]
-    first, *rest = ranked
-    others = [item for item in rest if supported and item[1] > max(0.5, first[1] - _AS_GOOD)]
+    first, *rest = sorted(alone, key=_chance, reverse=True)
+    together = _probability(seen.entailed[seen.together]) if len(inquiry.together) > 1 else 0.0
+    if together > _chance(first) + _AS_GOOD:
+        known = dict(zip(inquiry.alone, alone, strict=True))
+        sentences = judged.reading.source.index.sentences
+        several = [known.get(i, (sentences[i], None)) for i in inquiry.together]
+        return sorted(several, key=_chance, reverse=True)[:_MOST_QUOTATIONS]
+    others = [one for one in rest if _chance(one) > max(0.5, _chance(first) - _AS_GOOD)]
     return [first, *others][:_MOST_QUOTATIONS]
+
+
+def _chance(place: _Place) -> float:
+    return 0.0 if place[1] is None else place[1]
+
+
+def _place_of(judged: Judged, finding: Finding | None, passages: Sequence[Passage]) -> Sentence | None:
+    """The sentence with which a finding conflicts; the checks read the passages as one text."""
+    if finding is None or finding.source_start is None:
+        return None
+    offset, index = finding.source_start, judged.reading.source.index
+    for place, passage in enumerate(passages):
+        if offset < len(passage.text):
+            at = index.at(place, offset)
+            return None if at is None else index.sentences[at]
+        offset -= len(passage.text) + len(BETWEEN_PASSAGES)
+    return None
 
 
 def _finding(judged: Judged) -> Finding | None:
@@ -144,7 +191,7 @@ def _note(judged: Judged, outcome: str, finding: Finding | None) -> str:
     if judged.reading.observation.bound:
         remarks.append(f"the score is {_BOUNDS[judged.reading.observation.bound]} bound")
     if not judged.reading.unit.calibrated:
-        remarks.append("scores were fitted on English")
+        remarks.append("uncalibrated: scores were fitted on English")
     return "; ".join(remarks)
 
 

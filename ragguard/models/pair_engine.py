@@ -95,6 +95,11 @@ class PairEngine:
         self.logits([("warm up", "warm up")])
 
     @property
+    def source(self) -> PairModel | str | Path:
+        """The model as it was given."""
+        return self._source
+
+    @property
     def tokens(self) -> PairTokens:
         """The model's tokenizer."""
         return self._model().tokens

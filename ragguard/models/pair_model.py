@@ -13,11 +13,12 @@ from ragguard.models.pair_checkpoint import SUFFIX, convert_checkpoint, load_che
 from ragguard.models.pair_folder import load_folder, load_own_folder, save_pair_model
 from ragguard.models.pair_parts import PairModel
 
-__all__ = ["PairModel", "convert_checkpoint", "load_pair_model", "model_folder", "save_pair_model"]
+__all__ = ["SHIPPED", "PairModel", "convert_checkpoint", "load_pair_model", "model_folder", "save_pair_model"]
 
 BUNDLED, BUNDLED_LARGE = "bundled", "bundled-large"
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
-_SHIPPED = {BUNDLED: "align-small", BUNDLED_LARGE: "align-large"}
+SHIPPED = {BUNDLED: "align-small", BUNDLED_LARGE: "align-large"}
+"""Names of the models that come with ragguard -> their folders."""
 
 
 def load_pair_model(model: str | Path = BUNDLED, *, tokenizer: str | Path | None = None) -> PairModel:
@@ -36,7 +37,7 @@ def load_pair_model(model: str | Path = BUNDLED, *, tokenizer: str | Path | None
         UnreadableFileError: there is no such model, a file of it is missing, altered
             or malformed, or a weight is missing, unexpected, misshapen or not finite.
     """
-    if model in _SHIPPED:
+    if model in SHIPPED:
         return _load_shipped(str(model))
     path = Path(model).expanduser()
     if path.is_dir():
@@ -51,14 +52,14 @@ def load_pair_model(model: str | Path = BUNDLED, *, tokenizer: str | Path | None
 
 def model_folder(model: str | Path) -> Path | None:
     """Return the folder of a model, where what belongs to it may lie; None for a checkpoint."""
-    if model in _SHIPPED:
-        return WEIGHTS_FOLDER / _SHIPPED[str(model)]
+    if model in SHIPPED:
+        return WEIGHTS_FOLDER / SHIPPED[str(model)]
     path = Path(model).expanduser()
     return path if path.is_dir() else None
 
 
 def _load_shipped(model: str) -> PairModel:
-    folder = WEIGHTS_FOLDER / _SHIPPED[model]
+    folder = WEIGHTS_FOLDER / SHIPPED[model]
     if folder.is_dir():
         return load_adapter_folder(folder) if is_adapter_folder(folder) else load_own_folder(folder)
     if model == BUNDLED_LARGE:
