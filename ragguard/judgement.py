@@ -23,6 +23,7 @@ CUT = "ragguard_cut"
 """Key of a turn's metadata: which cut its passages went through, and what has voided its promise since."""
 
 _ACTION_ON_ERROR = {OnError.REFUSE: Action.REFUSE, OnError.ABSTAIN: Action.ABSTAIN, OnError.PASS: Action.PASS}
+_REQUEST = ("do", "claims", "attempt", "attempts", "unsupported", "feedback")
 _DEFAULT_MESSAGES = {
     Action.ABSTAIN: "I don't know: {sentence}",
     Action.REFUSE: "I can't show an answer to this: {sentence}",
@@ -160,4 +161,4 @@ class Judgement:
         """What the caller may do next, where the deciding verdict names something to do."""
         if self._deciding is None or "do" not in self._deciding.details:
             return None
-        return {key: self._deciding.details[key] for key in ("do", "claims") if key in self._deciding.details}
+        return {key: self._deciding.details[key] for key in _REQUEST if key in self._deciding.details}

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ragguard.alignment.abstention import find_abstentions, remaining_claims
-from ragguard.alignment.lexical import LexicalAligner
-from ragguard.alignment.redaction import without_claims
+from ragguard.alignment.citations import citations, is_supported
+from ragguard.alignment.redaction import with_dependants, without_claims
 from ragguard.errors import GuardError, InvalidValueError
 from ragguard.protocols import Aligner
 from ragguard.types import Action, Claim, Evidence, Reason, Stage, Turn, Verdict
 from ragguard.worker import run_on_worker
 
 Policy = Literal["refuse", "redact", "annotate", "regenerate"]
-_NEVER_RELEASED = frozenset({"contradicted", "conflicting", "unverifiable"})
+ATTEMPT = "ragguard_attempt"
+"""Key of a turn's metadata: how often its answer was already asked for anew; nothing there means 0."""
+
+_FEEDBACK = {
+    Reason.EMPTY_ANSWER: "There was no answer. Answer from the passages, or say that they do not tell.",
+    Reason.UNVERIFIABLE_ANSWER: "Nothing of the answer can be checked against the passages. "
+    "State what they say in whole sentences, or say that they do not tell.",
+    Reason.CONTRADICTED_ANSWER: "The passages contradict the answer at the places listed, or each other. "
+    "State there what they say, or leave it out; keep the rest.",
+    Reason.UNSUPPORTED_ANSWER: "The passages do not say what the answer says at the places listed. "
+    "State there only what they say, or leave it out; keep the rest.",
+}
+"""For the generator, by what stood against its answer; never any text of the turn."""
 
 
 class ConsistencyGuard:
@@ -26,13 +38,21 @@ class ConsistencyGuard:
     is left of one that abstains and asserts is judged.
 
     Args:
-        aligner: scores claims against passages; the lexical baseline by default.
+        aligner: scores claims against passages; by default the trained `AlignmentAligner`
+            with the bundled model, whose weights load at the first claim or in `warm_up`.
         threshold: in [0, 1); the aligner's own `default_threshold` where it has one.
             No calibration artifact stands behind it, and every verdict says so.
-        policy: what becomes of an unsupported answer: `refuse` it, `redact` the
-            claims at fault, `annotate` (pass, with the evidence), or `regenerate`
-            (refuse, and say that another attempt may help).
+        policy: what becomes of an unsupported answer: `refuse` it; `redact` the claims at
+            fault and what leans on them; `annotate` (pass, with `details["citations"]`);
+            or `regenerate`: refuse, and ask for another answer as data.
+        attempts: how often an answer is asked for anew. `details` then hold "do":
+            "regenerate", "attempt", "attempts", "unsupported" and "feedback"; whoever
+            generates again puts "attempt" under `ATTEMPT` into the turn's metadata. Once
+            they are used up, or what stands there is no number of attempts, a refusal is final.
         name: tells several of these apart.
+
+    Raises:
+        InvalidValueError: threshold, policy or attempts cannot be used.
     """
 
     def __init__(
@@ -41,17 +61,24 @@ class ConsistencyGuard:
         *,
         threshold: float | None = None,
         policy: Policy = "refuse",
+        attempts: int = 2,
         name: str = "consistency",
     ) -> None:
-        self.aligner: Aligner = LexicalAligner() if aligner is None else aligner
-        self.threshold = _usable(
-            getattr(self.aligner, "default_threshold", None) if threshold is None else threshold
-        )
         if policy not in get_args(Policy):
             raise InvalidValueError(f"policy must be one of {', '.join(get_args(Policy))}")
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 0:
+            raise InvalidValueError(f"attempts must be a whole number, 0 or more, got {attempts!r:.40}")
+        self.aligner, self.threshold = _at(_trained() if aligner is None else aligner, threshold)
         self.policy = policy
+        self.attempts = attempts
         self.name = name
         self.stages = frozenset({Stage.ANSWER})
+
+    def warm_up(self) -> None:
+        """Load what the aligner needs now, so that the first turn does not wait for it."""
+        warm_up = getattr(self.aligner, "warm_up", None)
+        if callable(warm_up):
+            warm_up()
 
     def check(self, turn: Turn, stage: Stage, /) -> Verdict:
         """Judge the turn's answer.
@@ -61,15 +88,15 @@ class ConsistencyGuard:
         """
         answer = turn.answer or ""
         if not answer.strip():
-            return self._verdict(stage, Action.REFUSE, Reason.EMPTY_ANSWER)
+            return self._verdict(turn, stage, Action.REFUSE, Reason.EMPTY_ANSWER)
         claims = remaining_claims(answer)
         if not claims and find_abstentions(answer):
-            return self._verdict(stage, Action.ABSTAIN, Reason.MODEL_ABSTAINED)
+            return self._verdict(turn, stage, Action.ABSTAIN, Reason.MODEL_ABSTAINED)
         if not claims:
-            return self._verdict(stage, Action.REFUSE, Reason.UNVERIFIABLE_ANSWER)
-        if not turn.passages:
+            return self._verdict(turn, stage, Action.REFUSE, Reason.UNVERIFIABLE_ANSWER)
+        if not any(passage.text.strip() for passage in turn.passages or ()):
             evidence = [_without_passages(claim) for claim in claims]
-            return self._verdict(stage, Action.REFUSE, Reason.UNSUPPORTED_ANSWER, evidence)
+            return self._verdict(turn, stage, Action.REFUSE, Reason.UNSUPPORTED_ANSWER, evidence)
         return self._judge(turn, stage, self._align(turn, claims))
 
     async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
@@ -92,35 +119,40 @@ class ConsistencyGuard:
     def _judge(self, turn: Turn, stage: Stage, evidence: Sequence[Evidence]) -> Verdict:
         failing = [item for item in evidence if not self._supports(item)]
         if not failing:
-            return self._verdict(stage, Action.PASS, Reason.OK, evidence)
+            return self._verdict(turn, stage, Action.PASS, Reason.OK, evidence)
         reason = _reason(failing)
         if self.policy == "annotate":
-            return self._verdict(stage, Action.PASS, reason, evidence)
+            return self._verdict(turn, stage, Action.PASS, reason, evidence)
         if self.policy == "redact":
-            left = without_claims(turn.answer or "", [item.claim for item in failing if item.claim])
+            doomed = with_dependants(
+                [e.claim for e in evidence if e.claim], [e.claim for e in failing if e.claim]
+            )
+            left = without_claims(turn.answer or "", doomed)
             if left and remaining_claims(left):
-                return self._verdict(stage, Action.REVISE, reason, evidence, turn.replace(answer=left))
-        return self._verdict(stage, Action.REFUSE, reason, evidence)
+                return self._verdict(turn, stage, Action.REVISE, reason, evidence, left)
+        return self._verdict(turn, stage, Action.REFUSE, reason, evidence)
 
     def _supports(self, item: Evidence) -> bool:
-        return item.score is not None and item.score > self.threshold and item.outcome not in _NEVER_RELEASED
+        return is_supported(item, self.threshold)
 
     def _verdict(
         self,
+        turn: Turn,
         stage: Stage,
         action: Action,
         reason: Reason,
         evidence: Sequence[Evidence] = (),
-        revised: Turn | None = None,
+        redacted: str | None = None,
     ) -> Verdict:
-        unsupported = [place for place, item in enumerate(evidence) if not self._supports(item)]
-        details: dict[str, object] = {
+        details: dict[str, Any] = {
             "policy": self.policy,
             "claims": len(evidence),
-            "unsupported": unsupported,
+            "unsupported": [_place(item) for item in evidence if not self._supports(item)],
         }
         if self.policy == "regenerate" and action is Action.REFUSE:
-            details["do"] = "regenerate"
+            details |= self._request(turn, reason)
+        if self.policy == "annotate" and action is Action.PASS:
+            details["citations"] = citations(evidence, threshold=self.threshold)
         return Verdict(
             guard=self.name,
             stage=stage,
@@ -130,9 +162,36 @@ class ConsistencyGuard:
             threshold=self.threshold,
             uncalibrated=True,
             evidence=tuple(evidence),
-            revised=revised,
+            revised=None if redacted is None else turn.replace(answer=redacted),
             details=details,
         )
+
+    def _request(self, turn: Turn, reason: Reason) -> dict[str, Any]:
+        """What asks for another answer; nothing once the attempts are used up."""
+        made = turn.metadata.get(ATTEMPT, 0)
+        # Metadata may come from a client: what is no count of ours must not buy more attempts.
+        if isinstance(made, bool) or not isinstance(made, int) or not 0 <= made < self.attempts:
+            return {"attempts": self.attempts}
+        return {
+            "do": "regenerate",
+            "attempt": made + 1,
+            "attempts": self.attempts,
+            "feedback": _FEEDBACK[reason],
+        }
+
+
+def _trained() -> Aligner:
+    from ragguard.alignment.aligner import AlignmentAligner  # scipy and more, for those who need it
+
+    return AlignmentAligner()
+
+
+def _at(aligner: Aligner, threshold: float | None) -> tuple[Aligner, float]:
+    """The aligner at the threshold, so that its outcomes say the same as the guard's verdicts."""
+    if threshold is None:
+        return aligner, _usable(getattr(aligner, "default_threshold", None))
+    moved = getattr(aligner, "with_threshold", None)
+    return (moved(_usable(threshold)) if callable(moved) else aligner), _usable(threshold)
 
 
 def _usable(threshold: float | None) -> float:
@@ -144,7 +203,7 @@ def _usable(threshold: float | None) -> float:
 
 
 def _without_passages(claim: Claim) -> Evidence:
-    return Evidence(claim=claim, score=0.0, outcome="not_found", note="no passage to compare with")
+    return Evidence(claim=claim, score=0.0, outcome="unverifiable", note="no passage to compare with")
 
 
 def _reason(failing: Sequence[Evidence]) -> Reason:
@@ -153,3 +212,14 @@ def _reason(failing: Sequence[Evidence]) -> Reason:
     if outcomes & {"contradicted", "conflicting"}:
         return Reason.CONTRADICTED_ANSWER
     return Reason.UNVERIFIABLE_ANSWER if outcomes == {"unverifiable"} else Reason.UNSUPPORTED_ANSWER
+
+
+def _place(item: Evidence) -> dict[str, Any]:
+    """Where an unsupported claim stands in the answer, and which part of it is at fault."""
+    span, failing = item.claim.span if item.claim else None, item.failing
+    return {
+        "start": None if span is None else span.start,
+        "end": None if span is None else span.end,
+        "outcome": item.outcome,
+        "failing": None if failing is None else {"start": failing.start, "end": failing.end},
+    }

@@ -6,9 +6,26 @@ import re
 from collections.abc import Sequence
 
 from ragguard.alignment.claims import is_contentless, split_claims
+from ragguard.alignment.units import leans_on_another
 from ragguard.types import Claim
 
 _MARKER_BEFORE = re.compile(r"(?:^|\n)[ \t]*(?:[-*+•‣▪>]|\(?\d{1,3}[.)]|#{1,6})?[ \t]*$")
+
+
+def with_dependants(claims: Sequence[Claim], doomed: Sequence[Claim]) -> list[Claim]:
+    """Return the doomed claims, and those that lean on one: "It fell." must not speak of what stays.
+
+    Args:
+        claims: all claims of the answer, in order.
+        doomed: some of them.
+    """
+    found: list[Claim] = []
+    after_doomed = False
+    for claim in claims:
+        after_doomed = claim in doomed or (after_doomed and leans_on_another(claim.text))
+        if after_doomed:
+            found.append(claim)
+    return found
 
 
 def without_claims(answer: str, claims: Sequence[Claim]) -> str:
