@@ -120,7 +120,8 @@ class _Attention(nn.Module):
         queries = _turned(self._heads(self.q_proj(hidden)), angles)
         keys = self._repeated(_turned(self._heads(self.k_proj(hidden)), angles))
         values = self._repeated(self._heads(self.v_proj(hidden)))
-        if self._plain:
+        # At the lengths of pairs the fused kernel's backward pass takes longer than plain products.
+        if self._plain or self.training:
             mixed = _plain_attention(queries, keys, values, mask)
         else:
             mixed = scaled_dot_product_attention(

@@ -22,7 +22,7 @@ from ragguard.models.pair_parts import PairModel
 from ragguard.models.pair_tokenizer import tokens_for
 
 if TYPE_CHECKING:
-    from ragguard.models.decoder_pair import DecoderPairEncoder
+    from ragguard.models.pair_encoder import PairEncoder
 
 SCHEMA_VERSION = 1
 ADAPTER, TOKENIZER, MANIFEST = "adapter.safetensors", "tokenizer.json", "ragguard.json"
@@ -35,7 +35,7 @@ def is_adapter_folder(folder: Path) -> bool:
 
 def save_adapter_folder(
     folder: Path | str,
-    encoder: DecoderPairEncoder,
+    encoder: PairEncoder,
     *,
     base: DecoderBase,
     rank: int,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -118,4 +117,4 @@ def _digest(examples: Sequence[Example]) -> str:
 def _write(path: Path, told: dict[str, object]) -> None:
     new = path.with_name(path.name + ".new")
     new.write_text(json.dumps(told), encoding="utf-8")
-    os.replace(new, path)
+    new.replace(path)

@@ -35,7 +35,7 @@ def mixture(recipe: Recipe, *, near: Near | None = None) -> list[Example]:
     """
     rng = random.Random(recipe.seed)
     examples = _read(recipe, rng)
-    passages = _passages(recipe)
+    passages = passages_of(recipe)
     examples += _made(recipe, passages, near, rng)
     examples = [one for one in examples if one.source.strip() and one.claim.strip()]
     rng.shuffle(examples)
@@ -48,7 +48,10 @@ def counts(examples: Sequence[Example]) -> dict[str, int]:
 
 
 def _read(recipe: Recipe, rng: random.Random) -> list[Example]:
-    readers = {source.name: source.read for source in SOURCES} | {"trecqa": read_trecqa, "policyqa": read_policyqa}
+    readers = {source.name: source.read for source in SOURCES} | {
+        "trecqa": read_trecqa,
+        "policyqa": read_policyqa,
+    }
     found: list[Example] = []
     for name, times in recipe.sets.items():
         if name not in readers:
@@ -64,7 +67,12 @@ def repeated(examples: list[Example], times: float, rng: random.Random) -> list[
     return examples * whole + rng.sample(examples, rest)
 
 
-def _passages(recipe: Recipe) -> list[str]:
+def passages_of(recipe: Recipe) -> list[str]:
+    """Return the passages of the recipe's corpora, each once.
+
+    Raises:
+        UnreadableFileError: a corpus is missing or damaged.
+    """
     found = []
     for name in recipe.corpora:
         path = recipe.data / name

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ragguard.errors import ConfigurationError, UnreadableFileError
+
+_NAMED = ("bundled", "bundled-large", "smollm2")
 
 
 class Recipe(BaseModel):
@@ -17,7 +19,8 @@ class Recipe(BaseModel):
     Attributes:
         data: folder of the data sets.
         output: folder of the run: its state, its log, and what it was made of.
-        backbone: "bundled" or a folder of an encoder to start from.
+        backbone: "bundled" or a folder of an encoder to start from; "smollm2" or the folder of a
+            Llama to train an adapter on.
         start: folder of an alignment model or of another run to go on from, of the same
             shape as `backbone`; None for fresh heads.
         sets: data set -> how often each of its examples is used, e.g. 0.5 or 2.
@@ -31,6 +34,13 @@ class Recipe(BaseModel):
         head_rate: the heads' own rate, as a multiple.
         epochs: passes over the mixture.
         threads: of torch.
+        lora_rank: of the adapter on a decoder; encoders are trained whole.
+        lora_alpha: the adapter is scaled by lora_alpha / lora_rank.
+        bidirectional: every token of a decoder sees every other.
+        teacher: "bundled", "bundled-large" or a model's folder, for soft labels; None for none.
+        distil_weight: share of the soft labels in the loss, in [0, 1].
+        unlabelled: corpora as above, from which pairs without labels are made for the teacher.
+        unlabelled_per_passage: sentences used of each of their passages.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +67,19 @@ class Recipe(BaseModel):
     seed: int = 2026
     threads: int | None = Field(default=None, ge=1)
     freeze_embeddings: bool = True
+    lora_rank: int = Field(default=16, ge=1, le=256)
+    lora_alpha: float = Field(default=32.0, gt=0)
+    bidirectional: bool = False
+    teacher: str | None = None
+    distil_weight: float = Field(default=0.5, ge=0, le=1)
+    unlabelled: tuple[str, ...] = ()
+    unlabelled_per_passage: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _is_taught(self) -> Recipe:
+        if self.unlabelled and self.teacher is None:
+            raise ValueError("`unlabelled` needs a `teacher`")
+        return self
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -85,5 +108,7 @@ def read_recipe(path: Path) -> Recipe:
     if recipe.start is not None:
         moved["start"] = (base / recipe.start).resolve()
     backbone = (base / recipe.backbone).resolve()
-    named = {"backbone": str(backbone)} if recipe.backbone != "bundled" and backbone.is_dir() else {}
+    named = {"backbone": str(backbone)} if recipe.backbone not in _NAMED and backbone.is_dir() else {}
+    if recipe.teacher is not None and recipe.teacher not in _NAMED:
+        named["teacher"] = str((base / recipe.teacher).resolve())
     return recipe.model_copy(update={**moved, **named})

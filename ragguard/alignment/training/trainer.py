@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from ragguard.alignment.training.backbones import kept_state, near_words, put_back, start_of
 from ragguard.alignment.training.batches import Encoded, collate, encode, plan
+from ragguard.alignment.training.distilling import distillation_loss
 from ragguard.alignment.training.loss import alignment_loss
 from ragguard.alignment.training.mixture import check_paths, counts, mixture
-from ragguard.alignment.training.near_words import NearWords
 from ragguard.alignment.training.recipe import Recipe
+from ragguard.alignment.training.teaching import soft_labels_of, unlabelled_of
 from ragguard.errors import ConfigurationError, UnreadableFileError
-from ragguard.models.bundled import model_folder
 from ragguard.models.cpu import has_bfloat16
+from ragguard.models.lora import load_adapter
+from ragguard.models.lora_folder import ADAPTER, is_adapter_folder
 from ragguard.models.pair_encoder import PairEncoder
 from ragguard.models.pair_model import load_pair_model
-from ragguard.models.pair_tokens import PairTokens
 from ragguard.protocols import Progress
 
 RECIPE, MIXTURE = "recipe.json", "mixture.json"
@@ -79,12 +81,11 @@ class _Run:
         self.recipe = recipe
         recipe.output.mkdir(parents=True, exist_ok=True)
         self._same_recipe()
-        folder = model_folder(recipe.backbone)
-        self.tokens = PairTokens.from_folder(folder, max_tokens=recipe.max_tokens)
-        self.model = PairEncoder.from_backbone(folder)
+        self.model, self.tokens = start_of(recipe.model_dump())
         if recipe.start is not None:
-            self.model.load_state_dict(_start(recipe.start))
-        self.data, self.plans = self._data()
+            put_back(self.model, _start(recipe.start))
+        self.data, self.plans, self.soft = self._data()
+        _require_a_batch(self.plans)
         self.optimiser = _optimiser(self.model, recipe)
         self.done = Progressed(steps=self._steps())
         self._resume()
@@ -104,6 +105,9 @@ class _Run:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
                 logits = self.model(batch.ids, batch.mask, batch.types)
             loss = alignment_loss(logits.float(), batch.binary, batch.three_way, batch.similarity)
+            if self.soft is not None:
+                told, share = self.soft[torch.from_numpy(self.plans[place])], recipe.distil_weight
+                loss = (1 - share) * loss + share * distillation_loss(logits.float(), told)
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             self.optimiser.step()
@@ -134,13 +138,14 @@ class _Run:
             )
         _write(path, json.dumps(mine, indent=1))
 
-    def _data(self) -> tuple[Encoded, list[Any]]:
-        vocabulary = _vocabulary(self.tokens)
-        near = NearWords.of(self.model.base_model, vocabulary) if self.recipe.made_per_passage else None
-        examples = mixture(self.recipe, near=near)
+    def _data(self) -> tuple[Encoded, list[Any], Tensor | None]:
+        recipe = self.recipe
+        near = near_words(self.model, self.tokens) if recipe.made_per_passage else None
+        examples = mixture(recipe, near=near) + unlabelled_of(recipe)
         _write(self.recipe.output / MIXTURE, json.dumps(counts(examples), indent=1))
         data = encode(examples, self.tokens)
-        return data, plan(data, batch_tokens=self.recipe.batch_tokens, seed=self.recipe.seed)
+        plans = plan(data, batch_tokens=recipe.batch_tokens, seed=recipe.seed)
+        return data, plans, soft_labels_of(recipe, examples)
 
     def _steps(self) -> int:
         steps = len(self.plans) * self.recipe.epochs
@@ -150,7 +155,7 @@ class _Run:
         if not (self.recipe.output / _PROGRESS).exists():
             return
         self.done, state = progressed(self.recipe.output), _state(self.recipe.output)
-        self.model.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("model.")})
+        put_back(self.model, {k[6:]: v for k, v in state.items() if k.startswith("model.")})
         restored = _optimiser_state(self.optimiser, state)
         self.optimiser.load_state_dict(restored)
         epoch = self.done.step // len(self.plans)
@@ -159,7 +164,7 @@ class _Run:
             self.plans = plan(self.data, batch_tokens=self.recipe.batch_tokens, seed=seed)
 
     def _save(self) -> None:
-        state = {f"model.{name}": value.contiguous() for name, value in self.model.state_dict().items()}
+        state = {f"model.{name}": value.contiguous() for name, value in kept_state(self.model).items()}
         for place, values in self.optimiser.state_dict()["state"].items():
             for name, value in values.items():
                 state[f"optimiser.{place}.{name}"] = torch.as_tensor(value).contiguous()
@@ -188,8 +193,14 @@ def progressed(output: Path) -> Progressed:
         raise UnreadableFileError(f"{output.name} holds no run to go on from", hint="train anew") from error
 
 
+def _require_a_batch(plans: Sequence[Any]) -> None:
+    if not plans:
+        raise ConfigurationError("the recipe gives too few examples for a batch", hint="name more `sets`")
+
+
 def _default(name: str) -> Any:
-    return Recipe.model_fields[name].get_default(call_default_factory=True)
+    value = Recipe.model_fields[name].get_default(call_default_factory=True)
+    return list(value) if isinstance(value, tuple) else value  # as JSON has it
 
 
 def trained(output: Path) -> PairEncoder:
@@ -198,9 +209,10 @@ def trained(output: Path) -> PairEncoder:
     Raises:
         UnreadableFileError: the folder holds no run, or a file of it is damaged.
     """
-    model = PairEncoder.from_backbone(model_folder(recorded(output)["backbone"]))
-    model.load_state_dict(_weights(output))
-    return model.eval()
+    model, _ = start_of(recorded(output))
+    put_back(model, _weights(output))
+    model.eval()
+    return model
 
 
 def recorded(output: Path) -> dict[str, Any]:
@@ -220,6 +232,8 @@ def _start(folder: Path) -> dict[str, Any]:
     """The weights to go on from: of another run's folder, or of a model's."""
     if (folder / _STATE).exists():
         return _weights(folder)
+    if is_adapter_folder(folder):
+        return dict(load_adapter(folder / ADAPTER).state)
     return dict(load_pair_model(folder).encoder.state_dict())
 
 
@@ -232,13 +246,6 @@ def _state(output: Path) -> dict[str, Any]:
         found: dict[str, Any] = load_file(output / _STATE)
     except (OSError, ValueError, SafetensorError) as error:
         raise UnreadableFileError(f"{_STATE} of {output.name} cannot be read", hint="train anew") from error
-    return found
-
-
-def _vocabulary(tokens: PairTokens) -> dict[str, int]:
-    from tokenizers import Tokenizer
-
-    found: dict[str, int] = Tokenizer.from_str(tokens.definition).get_vocab()
     return found
 
 

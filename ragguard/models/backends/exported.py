@@ -98,11 +98,9 @@ def _export(model: PairModel) -> bytes:
 
 def _with_plain_attention(model: PairModel) -> Any:
     """A copy of the encoder in float32; fused attention has no operator in this opset."""
-    from ragguard.models.pair_encoder import PairEncoder
-
     config = copy.deepcopy(model.encoder.base_model.config)
     config._attn_implementation = "eager"
-    encoder = PairEncoder.from_config(config)
+    encoder = type(model.encoder).from_config(config)
     encoder.load_state_dict(model.encoder.state_dict())
     return encoder.float().eval()
 
