@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ragguard.alignment.training.examples import CONTRADICTED, NEUTRAL
+from ragguard.alignment.training.synonyms import ANTONYMS
 from ragguard.alignment.training.vocabulary import NEIGHBOURS, OPPOSITES
 
 
@@ -222,6 +223,7 @@ RULES: tuple[tuple[Rule, float], ...] = (
     (change_name, 2.0),
     (change_near_word, 3.0),
     (change_word(OPPOSITES, "opposite"), 2.5),
+    (change_word(ANTONYMS, "antonym"), 2.5),
     (change_word(NEIGHBOURS, "neighbour"), 1.5),
     (swap_roles, 1.0),
     (negate, 1.2),

@@ -127,7 +127,9 @@ def _exchanged(text: str, old: str, new: str) -> str | None:
 
 
 def _voiced(claim: str, rng: random.Random) -> str:
+    if rng.random() < 0.5:
+        claim = reword(claim, rng, share=0.4)
     draw = rng.random()
-    if draw < 0.22:
+    if draw < 0.2:
         return chat(claim, rng)
     return claim.rstrip(".") if draw < 0.3 else claim

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 
+from ragguard.alignment.training.synonyms import SYNONYMS
 from ragguard.alignment.training.vocabulary import CHAT_CLOSINGS, CHAT_OPENINGS, EQUALS
 
 _BRACKETS = re.compile(r" ?\([^()]{1,120}\)")
@@ -21,6 +22,7 @@ _COORDINATED = re.compile(
 _ADVERB = re.compile(
     r" (?:also|however|currently|mainly|mostly|originally|famously|then|later|subsequently)\b,?"
 )
+_WORD = re.compile(r"\b[a-z]{2,}\b")
 _EQUAL = re.compile(
     r"\b(?:" + "|".join(re.escape(word) for word in sorted(EQUALS, key=len, reverse=True)) + r")\b"
 )
@@ -45,9 +47,14 @@ def shorten(sentence: str, rng: random.Random) -> str | None:
     return None
 
 
-def reword(sentence: str, rng: random.Random, *, share: float = 0.7) -> str:
-    """Return the sentence with some words exchanged for equal ones."""
-    return _EQUAL.sub(lambda m: EQUALS[m.group()] if rng.random() < share else m.group(), sentence)
+def reword(sentence: str, rng: random.Random, *, share: float = 0.5) -> str:
+    """Return the sentence with about that share of the words that have an equal exchanged for it."""
+    text = _EQUAL.sub(lambda m: EQUALS[m.group()] if rng.random() < share else m.group(), sentence)
+    return _WORD.sub(lambda m: _synonym(m.group(), rng) if rng.random() < share else m.group(), text)
+
+
+def _synonym(word: str, rng: random.Random) -> str:
+    return rng.choice(SYNONYMS[word]) if word in SYNONYMS else word
 
 
 def chat(sentence: str, rng: random.Random) -> str:
