@@ -161,7 +161,8 @@ def _add_gains(
 ) -> None:
     """Add to the figures of a set what each row's AUC is above `REFERENCE`, and above the best baseline."""
     here = {row: figures[name] for row, figures in found.items() if figures.get(name)}
-    best = max((row for row in baselines if row in here), key=lambda row: here[row]["auc"], default=None)
+    rivals = [row for row in baselines if row in here and np.isfinite(here[row]["auc"])]
+    best = max(rivals, key=lambda row: here[row]["auc"], default=None)
     drawn = {row: draws[row][name]["auc"] for row in here}
     for row, figures in here.items():
         if REFERENCE in here and row != REFERENCE:

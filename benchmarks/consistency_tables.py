@@ -104,9 +104,8 @@ def _gains(document: Mapping[str, Any], rows: Mapping[str, Any]) -> list[str]:
     learned = [row for row, found in rows.items() if any(f and "best_baseline" in f for f in found.values())]
     body = []
     for name in (*document["sets"], "mean"):
-        figures = [rows[row].get(name) for row in learned]
-        if figures and figures[0]:
-            best = figures[0]["best_baseline"]
+        figures = [rows[row].get(name) or {} for row in learned]
+        if figures and (best := figures[0].get("best_baseline")):  # None for a set with one label alone
             over = f"{LABELS.get(best, best)} ({rows[best][name]['auc']:.3f})"
             body.append([name, over, *map(_gain, figures)])
     head = ["set", "best baseline", *(LABELS.get(row, row) for row in learned)]
@@ -124,8 +123,7 @@ def _halueval(rows: Mapping[str, Any]) -> list[str]:
 
 
 def _gain(figures: Mapping[str, Any]) -> str:
-    gain = figures["auc_above_best"]
-    return "-" if gain is None else f"{gain:+.3f} ({_span(figures, 'auc_above_best_interval')})"
+    return f"{figures['auc_above_best']:+.3f} ({_span(figures, 'auc_above_best_interval')})"
 
 
 def _span(figures: Mapping[str, Any], kind: str) -> str:

@@ -152,6 +152,19 @@ def test_a_gain_is_over_the_baseline_that_is_best_on_the_set_and_the_half() -> N
     assert "auc_above_best" not in found["sure"]["mean"]
 
 
+def test_a_set_with_one_label_alone_has_no_gain_and_its_tables_are_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts(tmp_path)
+    given = trained(tmp_path)
+    more = ("--limit", "1", "--aligner", "overlap", "aligner", "--model", given.model, "--json")
+    document, _ = run(tmp_path, capsys, *more)
+    found = document["results"]["evaluation"]["aligner:min"]["summedits_sales_call"]
+    assert found["auc"] is None
+    assert "auc_above_best" not in found
+    assert "| summedits_sales_call | - |" in markdown(document)
+
+
 def test_counts_name_items_supported_ones_and_documents_of_each_half() -> None:
     assert counts(scored(good=True, even=2, odd=3).items) == {
         "tuning": {"items": 4, "supported": 2, "documents": 2},
