@@ -44,6 +44,7 @@ QUESTIONS = [
 ASKED = "What is the hardness of nickel?"
 ANSWER = "The hardness of nickel is listed in table nickel-hardness."
 EMBEDDER = HashEmbedder(256)
+LEXICAL = Settings(guards=(GuardSettings(use="consistency", options={"aligner": "lexical"}),))
 
 
 def shared_words(question: str) -> list[tuple[str, float]]:
@@ -88,7 +89,8 @@ def without_scores(question: str) -> Any:
 
 def calibrated(retriever: Any = as_mappings, questions: Any = QUESTIONS, **more: Any) -> Guard:
     given: dict[str, Any] = {"alpha": 0.1, "score": "gap", "novelty_level": None}
-    return Guard.calibrate(retriever, questions, **{**given, **more})
+    serve = {"settings": LEXICAL, **more.pop("serve", {})}
+    return Guard.calibrate(retriever, questions, serve=serve, **{**given, **more})
 
 
 def status(report: Report) -> tuple[str, str | None]:
@@ -231,7 +233,9 @@ def test_what_is_saved_serves_alike_elsewhere(tmp_path: Path) -> None:
 
 
 def test_a_folder_serves_alike_when_loaded(folder: Path) -> None:
-    guard = Guard.load(folder, embedder=HashEmbedder(256), generator=ScriptedGenerator(ANSWER))
+    guard = Guard.load(
+        folder, embedder=HashEmbedder(256), generator=ScriptedGenerator(ANSWER), settings=LEXICAL
+    )
     report = guard.answer(ASKED)
     assert (report.text, status(report)) == (ANSWER, ("valid", None))
 
@@ -391,7 +395,9 @@ def test_passages_without_scores_are_kept_and_promised_nothing() -> None:
 
 @pytest.mark.parametrize("policy", OnError)
 def test_scores_on_some_passages_alone_are_a_failure(policy: OnError) -> None:
-    settings = Settings(retrieval=GuardSettings(use="conformal_retrieval", on_error=policy))
+    settings = LEXICAL.model_copy(
+        update={"retrieval": GuardSettings(use="conformal_retrieval", on_error=policy)}
+    )
     some = (Passage(id="x", text=ANSWER, score=1.0), Passage(id="y", text=ANSWER))
     guard = Guard(calibrated().calibration, settings=settings)
     report = guard.check(Turn(question=ASKED, passages=some, answer=ANSWER))
@@ -501,7 +507,7 @@ async def test_an_empty_question_is_an_error(question: str) -> None:
 
 
 def test_without_a_calibration_nothing_is_cut_or_promised() -> None:
-    report = Guard(None, as_mappings, generator=ScriptedGenerator(ANSWER)).answer(ASKED)
+    report = Guard(None, as_mappings, generator=ScriptedGenerator(ANSWER), settings=LEXICAL).answer(ASKED)
     assert (len(report.passages), report.certificates, report.text) == (10, (), ANSWER)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ragguard.alignment.claims import split_claims
 from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline, Step
 from ragguard.stream import StreamGate, settled_end
@@ -49,7 +50,7 @@ SENTENCES = [
 
 
 def gate(**settings: Any) -> StreamGate:
-    return StreamGate([ConsistencyGuard(**settings)], TURN)
+    return StreamGate([ConsistencyGuard(LexicalAligner(), **settings)], TURN)
 
 
 def released_by(pieces: list[str], **settings: Any) -> tuple[StreamGate, list[str]]:
@@ -85,7 +86,7 @@ def test_only_judged_claims_are_released_and_they_are_a_prefix(answer: str, plac
     shown = stream.released
     assert answer.startswith(shown)
     if shown:
-        report = Pipeline([ConsistencyGuard()]).check(TURN.replace(answer=shown))
+        report = Pipeline([ConsistencyGuard(LexicalAligner())]).check(TURN.replace(answer=shown))
         assert report.released
         assert split_claims(shown) == split_claims(answer)[: len(split_claims(shown))]
 
@@ -96,7 +97,7 @@ def test_finish_gives_the_verdict_of_the_whole_answer(answer: str, places: list[
     stream, _ = released_by(pieces_of(answer, places))
     shown = stream.released
     report = stream.finish()
-    batch = Pipeline([ConsistencyGuard()]).check(TURN.replace(answer=answer))
+    batch = Pipeline([ConsistencyGuard(LexicalAligner())]).check(TURN.replace(answer=answer))
     assert (report.action, report.reason, report.text) == (batch.action, batch.reason, batch.text)
     assert stream.released == (answer if batch.released and stream.failure is None else shown)
 
@@ -168,7 +169,7 @@ def test_a_redacting_guard_stops_the_stream_and_reports_the_redacted_text() -> N
 
 
 def test_a_refused_question_lets_nothing_out() -> None:
-    stream = StreamGate([Fixed(Stage.QUESTION, Action.REFUSE), ConsistencyGuard()], TURN)
+    stream = StreamGate([Fixed(Stage.QUESTION, Action.REFUSE), ConsistencyGuard(LexicalAligner())], TURN)
     assert stream.push(GOOD) == ""
     assert stream.finish().action is Action.REFUSE
 
@@ -212,7 +213,7 @@ def test_the_asynchronous_gate_does_the_same() -> None:
 
 def test_observers_hear_of_the_whole_answer_once() -> None:
     heard = Heard()
-    stream = StreamGate(Pipeline([ConsistencyGuard()], observers=[heard]), TURN)
+    stream = StreamGate(Pipeline([ConsistencyGuard(LexicalAligner())], observers=[heard]), TURN)
     stream.push(GOOD)
     stream.finish()
     assert heard.reports == 1

@@ -11,6 +11,7 @@ import pytest
 
 from ragguard.alignment.abstention import remaining_claims
 from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import GuardError, InvalidValueError
 from ragguard.protocols import TurnGuard
 from ragguard.types import Action, Claim, Evidence, Passage, Reason, Stage, Turn, Verdict
@@ -44,7 +45,7 @@ class Scored:
 
 def verdict(answer: str | None, passages: tuple[Passage, ...] | None = PASSAGES, **settings: Any) -> Verdict:
     turn = Turn(question="What is the dose?", passages=passages, answer=answer)
-    return ConsistencyGuard(**settings).check(turn, Stage.ANSWER)
+    return ConsistencyGuard(**{"aligner": LexicalAligner(), **settings}).check(turn, Stage.ANSWER)
 
 
 def test_it_is_a_guard_of_answers() -> None:
@@ -154,7 +155,8 @@ def test_redaction_that_leaves_nothing_factual_refuses(answer: str) -> None:
 def test_annotation_passes_and_says_what_is_unsupported() -> None:
     found = verdict(f"{GOOD} {BAD}", policy="annotate")
     assert (found.action, found.reason) == (Action.PASS, Reason.UNSUPPORTED_ANSWER)
-    assert found.details["unsupported"] == [1]
+    (unsupported,) = found.details["unsupported"]
+    assert f"{GOOD} {BAD}"[unsupported["start"] : unsupported["end"]] == BAD
 
 
 def test_regeneration_is_asked_for_as_data() -> None:

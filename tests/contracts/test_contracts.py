@@ -48,7 +48,7 @@ TURNS = [
 class TestConsistencyGuard(GuardContract):
     @pytest.fixture(params=["refuse", "redact", "annotate", "regenerate"])
     def guard(self, request: pytest.FixtureRequest) -> TurnGuard:
-        return ConsistencyGuard(policy=request.param)
+        return ConsistencyGuard(LexicalAligner(), policy=request.param)
 
     @pytest.fixture
     def turns(self) -> list[Turn]:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import (
     DeadlineExceededError,
     GenerationError,
@@ -68,7 +69,7 @@ def test_the_extractor_abstains_when_nothing_matches(question: str) -> None:
 def test_what_the_extractor_quotes_is_supported(texts: list[str]) -> None:
     passages = tuple(Passage(id=str(i), text=text) for i, text in enumerate(texts))
     turn = Turn(question="copy", passages=passages, answer=ExtractiveGenerator()("copy", passages))
-    assert ConsistencyGuard().check(turn, Stage.ANSWER).action is Action.PASS
+    assert ConsistencyGuard(LexicalAligner()).check(turn, Stage.ANSWER).action is Action.PASS
 
 
 def test_the_extractor_needs_a_sentence() -> None:

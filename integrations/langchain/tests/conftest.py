@@ -13,9 +13,16 @@ from langchain_core.vectorstores import InMemoryVectorStore
 
 from langchain_ragguard import GuardedRetriever
 from langchain_ragguard.testing import HashEmbeddings
+from ragguard import ConsistencyGuard
+from ragguard.alignment.lexical import LexicalAligner
 
 METALS = ("copper", "silver", "nickel", "cobalt", "tungsten", "titanium", "chromium", "vanadium")
 FACTS = ("density", "colour", "hardness", "price", "origin")
+
+
+def by_words() -> list[ConsistencyGuard]:
+    """What judges answers here: the baseline, so that no model is needed."""
+    return [ConsistencyGuard(LexicalAligner())]
 
 
 class FixedRetriever(BaseRetriever):
@@ -79,7 +86,7 @@ def guarded(store: InMemoryVectorStore, questions: list[dict[str, Any]]) -> Guar
         for other in [FACTS[FACTS.index(fact) - 1]]
     ]
     return GuardedRetriever.calibrate(
-        store, pairs, k=10, higher_is_better=True, alpha=0.3, score="gap", target="all"
+        store, pairs, k=10, higher_is_better=True, alpha=0.3, score="gap", target="all", guards=by_words()
     )
 
 

@@ -8,7 +8,8 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from langchain_ragguard import GuardedRetriever, as_generator
-from ragguard import Guard
+from ragguard import ConsistencyGuard, Guard
+from ragguard.alignment.lexical import LexicalAligner
 
 QUESTION = "What is the hardness of nickel?"
 TRUE = "The hardness of nickel is listed in table nickel hardness."
@@ -23,7 +24,12 @@ async def test_a_chat_model_or_chain_generates_for_a_guard(
     guarded: GuardedRetriever, model: Runnable[Any, Any]
 ) -> None:
     given: Guard = guarded.guard  # type: ignore[assignment]
-    guard = Guard(given.calibration, given.retriever, generator=as_generator(model))
+    guard = Guard(
+        given.calibration,
+        given.retriever,
+        generator=as_generator(model),
+        guards=[ConsistencyGuard(LexicalAligner())],
+    )
     report = guard.answer(QUESTION)
     assert (report.text, report.released) == (TRUE, True)
     assert report.certificate().status == "valid"  # type: ignore[union-attr]

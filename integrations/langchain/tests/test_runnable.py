@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrou
 
 from langchain_ragguard import GuardedRetriever, RagGuardRunnable
 from ragguard import ConsistencyGuard, Guard, Pipeline, Report, Stage, Turn, Verdict
+from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, DuplicateIdError, InvalidValueError
 
 CONTEXT = [Document(page_content="The hardness of nickel is 4 on the scale of Mohs.")]
@@ -25,7 +26,7 @@ GIVEN = {"question": QUESTION, "context": CONTEXT}
 
 
 def guard(**options: Any) -> RagGuardRunnable:
-    return RagGuardRunnable(guard=ConsistencyGuard(), **options)
+    return RagGuardRunnable(guard=ConsistencyGuard(LexicalAligner()), **options)
 
 
 def answering(text: str) -> Runnable[dict[str, Any], dict[str, Any]]:
@@ -62,7 +63,7 @@ async def test_of_an_unsupported_answer_nothing_is_passed_on() -> None:
 
 
 def test_of_a_redacted_answer_what_was_cut_out_is_not_passed_on() -> None:
-    redacting = RagGuardRunnable(guard=ConsistencyGuard(policy="redact"))
+    redacting = RagGuardRunnable(guard=ConsistencyGuard(LexicalAligner(), policy="redact"))
     found = redacting.invoke({**GIVEN, "answer": f"{TRUE} Bananas are purple."})
     assert found["released"] is True
     assert found["answer"].strip() == TRUE
@@ -128,7 +129,7 @@ class Counting:
         self.now = self.most = 0
         self.threads: set[int] = set()
         self._lock = threading.Lock()
-        self._inner = ConsistencyGuard()
+        self._inner = ConsistencyGuard(LexicalAligner())
 
     def check(self, turn: Turn, stage: Stage, /) -> Verdict:
         with self._lock:
