@@ -179,9 +179,10 @@ def _opposed(table: str, forms: tuple[Callable[[str], str], ...]) -> Iterator[tu
 
 _AMBIGUOUS = frozenset(
     """found like live lives state states stated can well just only right present free fire fires lead leads
-    party parties play plays may title titles part name names order orders record kind mean title second last first final land lands
-    look still rose saw felt left book judge head heads party charge charges run fine firm post trial trials subject
-    test plan track band bands match light wood woods arm arms leave current train trains ill lot""".split()
+    party parties play plays may title titles part name names order orders record kind mean second last first
+    final land lands look still rose saw felt left book judge head heads charge charges run fine firm post
+    trial trials subject test plan track band bands match light wood woods arm arms leave current train trains
+    ill lot calling called calls call""".split()
 )
 
 
