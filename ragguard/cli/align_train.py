@@ -31,10 +31,14 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")] = False,
 ) -> None:
     """Train the alignment model; the same command goes on with a run that was stopped."""
+    from transformers.utils.logging import disable_progress_bar
+
     from ragguard.alignment.training.recipe import read_recipe
     from ragguard.alignment.training.trainer import progressed
     from ragguard.alignment.training.trainer import train as train_by
 
+    # Its bar for reading the backbone would stand between ours.
+    disable_progress_bar()
     settings = read_recipe(recipe)
     if output is not None:
         settings = settings.model_copy(update={"output": output.resolve()})

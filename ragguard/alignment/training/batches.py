@@ -50,14 +50,14 @@ class Batch:
 
 def encode(examples: Sequence[Example], tokens: PairTokens) -> Encoded:
     """Return the examples as token ids."""
-    ids: list[np.ndarray] = []
-    types: list[np.ndarray] = []
+    ids: list[np.ndarray] = [np.zeros(0, dtype=np.int32)]
+    types: list[np.ndarray] = [np.zeros(0, dtype=np.int8)]
     for start in range(0, len(examples), _CHUNK):
         part = examples[start : start + _CHUNK]
         for one in tokens.encode([(e.source, e.claim) for e in part]):
             ids.append(np.asarray(one.ids, dtype=np.int32))
             types.append(np.asarray(one.types, dtype=np.int8))
-    starts = np.concatenate([[0], np.cumsum([len(one) for one in ids])])
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in ids[1:]], dtype=np.int64)])
     return Encoded(
         np.concatenate(ids),
         np.concatenate(types),

@@ -61,6 +61,15 @@ def _lines(path: Path) -> list[str]:
         ) from error
 
 
+def _files(folder: Path, pattern: str) -> list[Path]:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise UnreadableFileError(
+            f"{folder.name} of the training data holds no {pattern}", hint="give the folder that holds it"
+        )
+    return found
+
+
 def _table(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a tab-separated file without quoting, by column name."""
     lines = _lines(path)
@@ -106,7 +115,7 @@ def read_conjnli(data: Path, _rng: random.Random) -> list[Example]:
 def read_wikifactcheck(data: Path, rng: random.Random) -> list[Example]:
     """Sentences with a contradicting edit; the other side is made: shortened, reworded, mirrored."""
     found = []
-    for path in sorted((data / "train/wikifactcheck").glob("*wikifactcheck_english_*.tsv")):
+    for path in _files(data / "train/wikifactcheck", "*wikifactcheck_english_*.tsv"):
         for row in _table(path):
             true, false = row["sentence"], row["negated"]
             if rng.random() < 0.5:
@@ -154,9 +163,7 @@ def read_help(data: Path, _rng: random.Random) -> list[Example]:
 def read_lingnli(data: Path, _rng: random.Random) -> list[Example]:
     """Return LingNLI: premises and hypotheses written with a linguist looking on."""
     rows = [
-        json.loads(line)
-        for path in sorted((data / "train/lingnli").glob("train_*.jsonl"))
-        for line in _lines(path)
+        json.loads(line) for path in _files(data / "train/lingnli", "train_*.jsonl") for line in _lines(path)
     ]
     return [
         graded(row["premise"], row["hypothesis"], _LABELS[row["label"]], origin="lingnli")

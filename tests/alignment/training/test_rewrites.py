@@ -33,9 +33,11 @@ def test_a_short_sentence_is_not_shortened(sentence: str) -> None:
 
 
 def test_equal_words_take_the_place_of_others() -> None:
-    assert reword("The film began.", random.Random(0), share=1.0) == "The movie started."
+    changed = reword("The film began.", random.Random(0), share=1.0)
+    assert changed.split()[0] == "The"
+    assert not {"film", "began."} & set(changed.split())
     assert reword("The film began.", random.Random(0), share=0.0) == "The film began."
-    assert reword("Nothing equal stands here.", random.Random(0)) == "Nothing equal stands here."
+    assert reword("Xyzzy quuxes Zanzibar.", random.Random(0), share=1.0) == "Xyzzy quuxes Zanzibar."
 
 
 def test_no_word_is_equal_to_itself() -> None:
