@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ragguard.alignment.checks import FEATURES as CHECKS
+from ragguard.alignment.checks.overlap import OVERLAP
 from ragguard.alignment.observation import Observation
 
 MODEL_FEATURES: tuple[str, ...] = (
@@ -22,7 +24,13 @@ MODEL_FEATURES: tuple[str, ...] = (
     "sentence_uncontradicted",
     "few_rivals",
 )
-NAMES: tuple[str, ...] = (*MODEL_FEATURES, *CHECKS)
+BACKED: Mapping[str, str] = {
+    "backed_words": "words_in_window",
+    "backed_order": "ordered",
+    "backed_copy": "triples",
+}
+"""Likeness that counts as far as the model is of the same opinion, and the likeness it is made of."""
+NAMES: tuple[str, ...] = (*MODEL_FEATURES, *BACKED, *CHECKS)
 
 
 def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDArray[np.float64]:
@@ -30,12 +38,17 @@ def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDA
 
     Model features are log-odds in [-12, 12]; `few_rivals` is minus the log of the
     number of chunks that are about the same, because the highest of many is high by chance.
+    Likeness of words is 0 where a check found a conflict: "Dino bought Rex" has every
+    word of "Rex bought Dino", and that speaks for nothing.
     """
+    unopposed = checks["no_conflict"] >= 1.0
+    checks = {name: checks[name] if unopposed or name not in OVERLAP else 0.0 for name in CHECKS}
     seen = observation
     chunks = slice(0, seen.chunks)
     alone = seen.alone if seen.alone.stop > seen.alone.start else slice(seen.together, seen.together + 1)
     best_chunk = int(np.argmax(seen.entailed[chunks]))
     best_alone = alone.start + int(np.argmax(seen.entailed[alone]))
+    backing = float(expit(max(seen.aligned[chunks].max(), seen.aligned[seen.together])))
     values = [
         seen.entailed[best_chunk],
         seen.aligned[chunks].max(),
@@ -47,6 +60,7 @@ def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDA
         -seen.contradicted[seen.together],
         -seen.contradicted[alone.start],
         -np.log(seen.rivals),
+        *(backing * checks[name] for name in BACKED.values()),
         *(checks[name] for name in CHECKS),
     ]
     return np.asarray(values, dtype=np.float64)

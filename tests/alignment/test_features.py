@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragguard.alignment.checks import FEATURES, compare
-from ragguard.alignment.features import MODEL_FEATURES, NAMES, feature_vector
+from ragguard.alignment.checks.overlap import OVERLAP
+from ragguard.alignment.features import BACKED, MODEL_FEATURES, NAMES, feature_vector
 from ragguard.alignment.observation import Observation
 
-CHECKS = compare("The bridge opened in 1987.", "The bridge opened in 1978.").features
+CHECKS = compare("The old bridge opened in 1978.", "The bridge opened in 1978.").features
 
 
 def seen(
@@ -33,7 +34,7 @@ def named(observation: Observation) -> dict[str, float]:
 
 
 def test_names_are_those_of_the_model_and_of_the_checks_once_each() -> None:
-    assert (*MODEL_FEATURES, *FEATURES) == NAMES
+    assert (*MODEL_FEATURES, *BACKED, *FEATURES) == NAMES
     assert len(set(NAMES)) == len(NAMES)
 
 
@@ -46,6 +47,20 @@ def test_each_feature_reads_its_own_place() -> None:
     assert found["sentence_uncontradicted"] == -4, "of the sentence nearest by words"
     assert found["few_rivals"] == pytest.approx(-np.log(4))
     assert {name: found[name] for name in FEATURES} == dict(CHECKS)
+
+
+def test_likeness_counts_as_far_as_the_model_backs_it() -> None:
+    found = named(seen([1, 3, 2, 0, 5], [9, 7, 6, 4, 2], chunks=2, joined=True))
+    for name, likeness in BACKED.items():
+        assert found[name] == pytest.approx(CHECKS[likeness] / (1 + np.exp(-found["chunk_aligned"])))
+
+
+def test_likeness_of_words_counts_for_nothing_where_a_check_found_a_conflict() -> None:
+    opposed = {**dict.fromkeys(FEATURES, 1.0), "no_conflict": 0.5}
+    vector = feature_vector(seen([1, 3, 2], [0, 0, 0], chunks=2, joined=True), opposed)
+    found = dict(zip(NAMES, vector.tolist(), strict=True))
+    assert all(found[name] == 0.0 for name in (*OVERLAP, *BACKED))
+    assert found["number_holds"] == 1.0
 
 
 def test_without_sentences_the_best_chunk_stands_for_them() -> None:

@@ -123,5 +123,7 @@ def read_policyqa(data: Path, rng: random.Random) -> list[Example]:
                 asked = {q["question"] for q in segment["qas"]}
                 fit = [s["context"] for s in segments if not asked & {q["question"] for q in s["qas"]}]
                 if fit:
-                    found.append(Example(rng.choice(fit), one["question"], 0, origin="policyqa: other segment"))
+                    found.append(
+                        Example(rng.choice(fit), one["question"], 0, origin="policyqa: other segment")
+                    )
     return found
