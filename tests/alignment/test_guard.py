@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from ragguard.alignment.abstention import remaining_claims
-from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.alignment.aligner import AlignmentAligner
+from ragguard.alignment.guard import ATTEMPT, ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import GuardError, InvalidValueError
+from ragguard.pipeline import Pipeline
 from ragguard.protocols import TurnGuard
-from ragguard.types import Action, Claim, Evidence, Passage, Reason, Stage, Turn, Verdict
+from ragguard.types import Action, Claim, Evidence, Passage, Reason, Report, Stage, Turn, Verdict
+from tests.alignment.word_engine import WordEngine
 
 PASSAGES = (
     Passage(id="drug", text="The dose for adults is 5 mg a day. It does not thin the blood."),
@@ -25,19 +28,27 @@ BAD = "Elephants are pink."
 
 
 class Scored:
-    """An aligner that gives every claim the same score and outcome."""
+    """An aligner that gives every claim the same score and outcome, or 0 to those with a word in them."""
 
-    def __init__(self, score: float | None, outcome: str = "", *, extra: int = 0) -> None:
-        self.score, self.outcome, self.extra = score, outcome, extra
+    def __init__(
+        self, score: float | None, outcome: str = "", *, extra: int = 0, failing: str | None = None
+    ) -> None:
+        self.score, self.outcome, self.extra, self.failing = score, outcome, extra, failing
         self.threads: set[int] = set()
 
     def align(
         self, claims: Sequence[Claim], passages: Sequence[Passage], /, *, question: str = ""
     ) -> list[Evidence]:
         self.threads.add(threading.get_ident())
-        return [Evidence(claim=c, score=self.score, outcome=self.outcome) for c in claims][
-            : len(claims) + self.extra
+        found = [
+            Evidence(
+                claim=c,
+                score=0.0 if self.failing and self.failing in c.text else self.score,
+                outcome=self.outcome,
+            )
+            for c in claims
         ]
+        return found[: len(claims) + self.extra]
 
     def fingerprint(self) -> dict[str, Any]:
         return {"aligner": "scored"}
@@ -83,12 +94,14 @@ def test_an_answer_is_judged_by_its_claims(answer: str | None, action: Action, r
     assert (found.action, found.reason) == (action, reason)
 
 
-@pytest.mark.parametrize("passages", [None, (), (Passage(id="empty", text=""),)])
+@pytest.mark.parametrize(
+    "passages", [None, (), (Passage(id="empty", text=""),), (Passage(id="blank", text=" \n"),)]
+)
 @pytest.mark.parametrize("policy", ["refuse", "redact", "regenerate"])
 def test_without_passages_no_claim_passes(passages: tuple[Passage, ...] | None, policy: str) -> None:
     found = verdict(GOOD, passages, policy=policy)
     assert (found.action, found.reason) == (Action.REFUSE, Reason.UNSUPPORTED_ANSWER)
-    assert [e.score for e in found.evidence] == [0.0]
+    assert [(e.score, e.outcome) for e in found.evidence] == [(0.0, "unverifiable")]
 
 
 def test_annotating_does_not_pass_what_nothing_was_found_for() -> None:
@@ -159,16 +172,104 @@ def test_annotation_passes_and_says_what_is_unsupported() -> None:
     assert f"{GOOD} {BAD}"[unsupported["start"] : unsupported["end"]] == BAD
 
 
+def test_annotation_cites_what_supports_each_claim() -> None:
+    answer = f"{GOOD} {BAD}"
+    found = verdict(answer, policy="annotate").details["citations"]
+    assert [answer[one["start"] : one["end"]] for one in found] == [GOOD, BAD]
+    assert [one["marks"] for one in found] == [["1"], ["unsupported"]]
+    assert [source["passage_id"] for source in found[0]["sources"]] == ["drug"]
+    assert "citations" not in verdict(answer).details
+
+
+def test_what_leans_on_a_redacted_claim_goes_with_it() -> None:
+    aligner = Scored(0.9, failing="pink")
+    answer = f"{GOOD} {BAD} They live in Africa. The bridge opened in 1978."
+    found = verdict(answer, policy="redact", aligner=aligner, threshold=0.5)
+    assert found.revised is not None
+    assert found.revised.answer == f"{GOOD} The bridge opened in 1978."
+
+
+def asked_again(answer: str = BAD, *, made: Any = None, attempts: int = 2) -> Report:
+    metadata = {} if made is None else {ATTEMPT: made}
+    guard = ConsistencyGuard(LexicalAligner(), policy="regenerate", attempts=attempts)
+    turn = Turn(question="What is the dose?", passages=PASSAGES, answer=answer, metadata=metadata)
+    return Pipeline([guard]).check(turn)
+
+
 def test_regeneration_is_asked_for_as_data() -> None:
-    found = verdict(BAD, policy="regenerate")
-    assert (found.action, found.details["do"]) == (Action.REFUSE, "regenerate")
+    answer = f"{GOOD} It takes 17 days."
+    report = asked_again(answer)
+    assert report.action is Action.REFUSE
+    request = dict(report.request or {})
+    assert (request["do"], request["attempt"], request["attempts"], request["claims"]) == (
+        "regenerate",
+        1,
+        2,
+        2,
+    )
+    (unsupported,) = request["unsupported"]
+    assert answer[unsupported["start"] : unsupported["end"]] == "It takes 17 days."
+    assert "passages" in request["feedback"]
+    assert "17" not in str(request["feedback"])
+    assert Report.model_validate_json(report.model_dump_json()).request == request
+
+
+def test_a_caller_that_asks_as_often_as_told_ends_with_a_refusal() -> None:
+    report, asked = asked_again(), 0
+    while report.request is not None:
+        asked = report.request["attempt"]
+        report = asked_again(made=asked)
+    assert (asked, report.action, report.request) == (2, Action.REFUSE, None)
+
+
+@pytest.mark.parametrize("made", [2, 3, -1, "0", 0.5, True, float("nan"), [0]])
+def test_what_is_no_count_below_the_limit_buys_no_attempt(made: Any) -> None:
+    assert asked_again(made=made).request is None
+
+
+def test_without_attempts_a_refusal_is_final() -> None:
+    assert asked_again(attempts=0).request is None
+
+
+@pytest.mark.parametrize("answer", ["", "Yes.", "It thins the blood."])
+def test_whatever_stands_against_an_answer_has_words_for_the_generator(answer: str) -> None:
+    request = asked_again(answer).request
+    assert request is not None
+    assert len(request["feedback"]) > 20
+
+
+def test_an_answer_that_passes_asks_for_nothing() -> None:
+    assert asked_again(GOOD).request is None
+
+
+def test_warming_up_reaches_the_aligner() -> None:
+    engine = WordEngine()
+    ConsistencyGuard(AlignmentAligner(engine=engine)).warm_up()
+    ConsistencyGuard(LexicalAligner()).warm_up()
+    assert len(engine.calls) == 1
+
+
+def test_the_aligner_decides_at_the_threshold_of_the_guard() -> None:
+    aligner = AlignmentAligner(engine=WordEngine(lambda s, c: (1.0, -9.0)))
+    (loose,) = verdict(GOOD, aligner=aligner).evidence
+    (strict,) = verdict(GOOD, aligner=aligner, threshold=0.9).evidence
+    assert (loose.outcome, strict.outcome) == ("supported", "not_found")
 
 
 def test_details_hold_no_text_of_the_turn() -> None:
     assert "Elephants" not in str(dict(verdict(BAD).details))
 
 
-@pytest.mark.parametrize("settings", [{"policy": "shout"}, {"threshold": 1.0}, {"threshold": float("nan")}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"policy": "shout"},
+        {"threshold": 1.0},
+        {"threshold": float("nan")},
+        {"attempts": -1},
+        {"attempts": 1.5},
+    ],
+)
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(InvalidValueError):
         ConsistencyGuard(**settings)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragguard.alignment.aligner import AlignmentAligner
 from ragguard.alignment.claims import split_claims
 from ragguard.alignment.guard import ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
@@ -20,6 +21,7 @@ from ragguard.corpus.index import PassageIndex
 from ragguard.corpus.retrievers import AdaptedRetriever, IndexRetriever
 from ragguard.models.embedders import SentenceTransformerEmbedder
 from ragguard.models.generators import ExtractiveGenerator
+from ragguard.models.pair_engine import PairEngine
 from ragguard.protocols import Aligner, Embedder, Generator, Retriever, TurnGuard
 from ragguard.testing import (
     AlignerContract,
@@ -32,6 +34,7 @@ from ragguard.testing import (
     ScriptedGuard,
 )
 from ragguard.types import Action, Claim, Generation, Passage, Stage, Turn, Verdict
+from tests.models.random_models import random_pair_model
 
 PASSAGES = (
     Passage(id="sort", text="list.sort sorts the list in place. The sort is stable.", score=0.9),
@@ -117,6 +120,21 @@ class TestLexicalAligner(AlignerContract):
     @pytest.fixture
     def aligner(self) -> Aligner:
         return LexicalAligner()
+
+    @pytest.fixture
+    def claims(self) -> list[Claim]:
+        return split_claims("The sort is stable. The sort is not stable. Pi is 4. Yes!")
+
+    @pytest.fixture
+    def passages(self) -> tuple[Passage, ...]:
+        return PASSAGES
+
+
+class TestAlignmentAligner(AlignerContract):
+    @pytest.fixture(params=["whole", "early exit"])
+    def aligner(self, request: pytest.FixtureRequest) -> Aligner:
+        engine = PairEngine(random_pair_model(), dtype="float32")
+        return AlignmentAligner(engine=engine, early_exit=request.param == "early exit")
 
     @pytest.fixture
     def claims(self) -> list[Claim]:
