@@ -114,9 +114,9 @@ def load_combiner(path: Path) -> Combiner:
             tuple(features),
             tuple(_numbers(f["knots"]) for f in features.values()),
             tuple(_numbers(f["rises"]) for f in features.values()),
-            *_numbers([values["intercept"]]),
+            _numbers([values["intercept"]])[0],
             dict(zip(values["thresholds"], _numbers(values["thresholds"].values()), strict=True)),
-            *_numbers([values["answer_power"]]),
+            _numbers([values["answer_power"]])[0],
             dict(values.get("fitted") or {}),
         )
     except InvalidValueError as error:

@@ -66,7 +66,7 @@ class ConsistencyGuard:
     ) -> None:
         if policy not in get_args(Policy):
             raise InvalidValueError(f"policy must be one of {', '.join(get_args(Policy))}")
-        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 0:
+        if type(attempts) is not int or attempts < 0:
             raise InvalidValueError(f"attempts must be a whole number, 0 or more, got {attempts!r:.40}")
         self.aligner, self.threshold = _at(_trained() if aligner is None else aligner, threshold)
         self.policy = policy

@@ -146,7 +146,8 @@ def observe(inquiry: Inquiry, logits: FloatArray) -> Observation:
     best = np.argmax(entailed, axis=0)[None]
 
     def picked(values: FloatArray) -> FloatArray:
-        return np.clip(np.take_along_axis(values, best, axis=0)[0], -_LIMIT, _LIMIT).astype(np.float32)
+        found: FloatArray = np.take_along_axis(values, best, axis=0)[0]
+        return found.clip(-_LIMIT, _LIMIT).astype(np.float32)
 
     return Observation(
         picked(entailed),

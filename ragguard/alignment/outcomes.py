@@ -136,7 +136,7 @@ def _supporting(judged: Judged) -> list[_Place]:
     inquiry, seen = judged.reading.inquiry, judged.reading.observation
     alone = _alone(judged)
     if not alone:
-        return []
+        return [_best_chunk(judged)]
     first, *rest = sorted(alone, key=_chance, reverse=True)
     together = _probability(seen.entailed[seen.together]) if len(inquiry.together) > 1 else 0.0
     if together > _chance(first) + _AS_GOOD:
@@ -146,6 +146,17 @@ def _supporting(judged: Judged) -> list[_Place]:
         return sorted(several, key=_chance, reverse=True)[:_MOST_QUOTATIONS]
     others = [one for one in rest if _chance(one) > max(0.5, _chance(first) - _AS_GOOD)]
     return [first, *others][:_MOST_QUOTATIONS]
+
+
+def _best_chunk(judged: Judged) -> _Place:
+    """What was read where no sentence shares a word with the claim: a paraphrase is quoted by its chunk."""
+    reading, seen = judged.reading, judged.reading.observation
+    best = int(np.argmax(seen.entailed[: seen.chunks]))
+    number = reading.inquiry.chunks[best]
+    chunk = reading.source.chunks[number]
+    span = chunk.source_span(0, len(chunk.text))
+    sentence = Sentence(number, chunk.passage, chunk.text, span, frozenset())
+    return sentence, _probability(seen.entailed[best])
 
 
 def _chance(place: _Place) -> float:

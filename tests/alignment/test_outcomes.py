@@ -47,6 +47,12 @@ def test_a_claim_that_needs_two_sentences_names_both() -> None:
     assert sorted(quoted(found, *texts)) == sorted(texts)
 
 
+def test_a_paraphrase_that_shares_no_word_is_quoted_by_its_chunk() -> None:
+    texts = ("Oslo is cold.", "Lincoln died in 1865.")
+    found = judged("He passed away.", *texts, score=0.9, says=lambda s, c: YES if "died" in s else NO)
+    assert quoted(found, *texts) == ["Lincoln died in 1865."]
+
+
 def test_a_score_at_the_threshold_supports_nothing() -> None:
     assert judged("The bridge opened in 1978.", *TWO, score=0.5).outcome == "not_found"
 
