@@ -16,7 +16,7 @@ from ragguard.alignment.aligner import AlignmentAligner
 from ragguard.alignment.chunks import seen_share
 from ragguard.alignment.claims import split_claims
 from ragguard.alignment.combiner import Combiner, plain_combiner
-from ragguard.alignment.features import NAMES
+from ragguard.alignment.features import MODEL_FEATURES
 from ragguard.alignment.guard import ConsistencyGuard
 from ragguard.errors import InvalidValueError, ScoringError, UnreadableFileError
 from ragguard.models.pair_engine import PairEngine
@@ -310,8 +310,11 @@ def _drawn(seed: int, spread: float, source: str, claim: str) -> tuple[float, fl
 
 @st.composite
 def combiners(draw: st.DrawFn) -> Combiner:
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True))
-    knots = tuple((-9.0, 0.0, 9.0) if "e" in name else (-3.0, 0.5, 1.0) for name in names)
+    known = (*MODEL_FEATURES, "words", "no_conflict")
+    names = draw(st.lists(st.sampled_from(known), min_size=1, max_size=6, unique=True))
+    knots = tuple(
+        (-9.0, 0.0, 9.0) if "entailed" in name or "aligned" in name else (-6.0, 0.5, 3.0) for name in names
+    )
     rises = tuple(tuple(draw(st.lists(st.floats(0, 4), min_size=2, max_size=2))) for _ in names)
     return Combiner(
         tuple(names), knots, rises, draw(st.floats(-12, 2)), {"balanced": draw(st.floats(0.02, 0.95))}
@@ -324,7 +327,7 @@ ANSWER = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 4.0, 12.0]), combiners())
 def test_an_early_exit_never_changes_a_verdict(seed: int, spread: float, combiner: Combiner) -> None:
     full = AlignmentAligner(engine=Random(seed, spread), combiner=combiner)

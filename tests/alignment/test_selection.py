@@ -73,6 +73,15 @@ def test_scripts_without_blanks_or_with_marks_share_words_too(one: str, other: s
     assert stems_of(one) & stems_of(other)
 
 
+def test_a_crowd_beside_the_point_does_not_make_common_words_tell_more() -> None:
+    texts = ["Acme is here.", *(f"Bridge {i} and river." for i in range(5))]
+    wanted = stems_of("Acme, bridge and river")
+    crowd = [f"Elephants of {'x' * (i + 2)} are pink." for i in range(200)]
+    for everything in (texts, [*texts, *crowd]):
+        index = index_of(*everything)
+        assert texts_at(index, index.best(wanted, 1)) == ["Acme is here."]
+
+
 sentences = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(
     lambda w: " ".join(w).capitalize() + "."
 )
