@@ -38,10 +38,11 @@ def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDA
 
     Model features are log-odds in [-12, 12]; `few_rivals` is minus the log of the
     number of chunks that are about the same, because the highest of many is high by chance.
-    Likeness of words is 0 where a check found a conflict: "Dino bought Rex" has every
-    word of "Rex bought Dino", and that speaks for nothing.
+    Likeness of words is 0 where a check found a conflict, or another to whom the source
+    ascribes it: "Dino bought Rex" has every word of "Rex bought Dino", and that speaks
+    for nothing.
     """
-    unopposed = checks["no_conflict"] >= 1.0
+    unopposed = min(checks["no_conflict"], checks["owner_holds"], checks["role_holds"]) >= 1.0
     checks = {name: checks[name] if unopposed or name not in OVERLAP else 0.0 for name in CHECKS}
     seen = observation
     chunks = slice(0, seen.chunks)

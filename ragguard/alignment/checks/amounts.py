@@ -84,6 +84,9 @@ def _supports(mine: Quantity, theirs: Quantity, *, near: bool) -> bool:
         return mine.low - slack <= theirs.low and theirs.high <= mine.high + slack
     if theirs.low == theirs.high and _equal(mine, theirs):
         return True
+    if mine.bound == theirs.bound and mine.bound in ("above", "below"):
+        # Two limits: "within 60 days" follows from "within 30 days", and misleads whoever relies on it.
+        return False
     alike = near or (mine.of == theirs.of != "")
     if mine.bound == "above":
         return alike and mine.low <= theirs.low <= _FAR * abs(mine.low)
@@ -137,6 +140,8 @@ def _rivals(mine: Quantity, theirs: Quantity) -> bool:
         return False
     if mine.kind in ("count", "ordinal") and not mine.of:
         return False
+    if mine.bound == theirs.bound and mine.bound in ("above", "below"):
+        return not _equal(mine, theirs)
     (low, high), (their_low, their_high) = _span(mine), _span(theirs)
     return high < their_low or their_high < low
 

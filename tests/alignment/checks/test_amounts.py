@@ -106,3 +106,17 @@ def test_the_note_names_both_values_and_the_offsets_hold_them() -> None:
 def test_a_number_that_another_number_of_the_claim_stands_for_is_no_rival() -> None:
     claim, source = "5 of the 9 planes landed.", "5 planes landed."
     assert "conflicts" not in {f.outcome for f in judged(claim, source)}
+
+
+@pytest.mark.parametrize(
+    ("claim", "outcome"),
+    [
+        ("Returns are accepted within 60 days.", "conflicts"),
+        ("Returns are accepted within 20 days.", "conflicts"),
+        ("Returns are accepted within 30 days.", "agrees"),
+        ("Returns are accepted up to 30 days after purchase.", "agrees"),
+    ],
+)
+def test_two_limits_agree_only_when_they_are_the_same(claim: str, outcome: str) -> None:
+    found = compare(claim, "Returns are accepted within 30 days of purchase.").findings
+    assert [f.outcome for f in found if f.kind == "number"] == [outcome]
