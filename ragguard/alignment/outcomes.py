@@ -16,6 +16,7 @@ import numpy as np
 from ragguard.alignment.checks import Finding
 from ragguard.alignment.reading import BETWEEN_PASSAGES, Reading
 from ragguard.alignment.selection import Sentence, stems_of
+from ragguard.text.words import content_words
 from ragguard.types import Claim, Evidence, Passage, Quotation, Span
 
 _CERTAIN = 2.2
@@ -145,7 +146,19 @@ def _supporting(judged: Judged) -> list[_Place]:
         several = [known.get(i, (sentences[i], None)) for i in inquiry.together]
         return sorted(several, key=_chance, reverse=True)[:_MOST_QUOTATIONS]
     others = [one for one in rest if _chance(one) > max(0.5, _chance(first) - _AS_GOOD)]
-    return [first, *others][:_MOST_QUOTATIONS]
+    return ([first, *others] if others else [first, *_completing(judged, first[0])])[:_MOST_QUOTATIONS]
+
+
+def _completing(judged: Judged, first: Sentence) -> list[_Place]:
+    """The sentences that hold what the claim says beyond the first: its other half in another passage."""
+    sentences = judged.reading.source.index.sentences
+    left = content_words(judged.claim.text) - first.stems
+    found: list[_Place] = []
+    for sentence in (sentences[i] for i in judged.reading.inquiry.together):
+        if sentence != first and left & sentence.stems:
+            found.append((sentence, None))
+            left -= sentence.stems
+    return found
 
 
 def _best_chunk(judged: Judged) -> _Place:

@@ -75,7 +75,9 @@ def _from_sentence(
         if rng.random() < 0.25:
             both = [true, rng.choice(without)]
             rng.shuffle(both)
-            yield graded(short, merge(both[0], both[1], rng), NEUTRAL, origin="made: half dropped", similarity=0.5)
+            yield graded(
+                short, merge(both[0], both[1], rng), NEUTRAL, origin="made: half dropped", similarity=0.5
+            )
 
 
 def _window(count: int, place: int, rng: random.Random) -> tuple[int, int]:
