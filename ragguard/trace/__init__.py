@@ -1,0 +1,1 @@
+"""Where an answer comes from, and whether that source may be shown."""
