@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.conformal.artifact import Arrays, Artifact, load_artifact, save_artifact
+from ragguard.artifacts import Arrays, require_same
+from ragguard.conformal.artifact import Artifact, load_artifact, save_artifact
 from ragguard.conformal.groups import REST, WHOLE
 from ragguard.conformal.novelty import NoveltyTest
 from ragguard.conformal.scores import Score, make_score
@@ -111,13 +112,7 @@ class Calibration:
         Raises:
             CalibrationMismatchError: a setting differs; every difference is named.
         """
-        differences = list(_differences("", self.artifact.fingerprints, live))
-        if differences:
-            raise CalibrationMismatchError(
-                "this calibration was made for other settings: " + "; ".join(differences),
-                hint="calibrate again with the settings you serve with, or serve with those calibrated",
-                details={"differences": differences},
-            )
+        require_same(self.artifact.fingerprints, live)
 
     def corpus_change(self, passages: np.ndarray | None) -> CorpusChange | None:
         """Return how far the served passages differ, or None when either side is unknown.
@@ -153,21 +148,3 @@ def _check_arrays(arrays: Arrays) -> None:
             )
     if len(arrays.get("scores", ())) != len(arrays.get("weights", ())):
         raise ArtifactCorruptedError("the calibration has not one weight a score", hint="calibrate again")
-
-
-def _differences(prefix: str, calibrated: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
-    found = []
-    for key in sorted({*calibrated, *live}, key=str):
-        ours, theirs, name = calibrated.get(key), live.get(key), f"{prefix}{key}"
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            found += _differences(f"{name}.", ours, theirs)
-        elif _plain(ours) != _plain(theirs):
-            found.append(f"{name} was {ours!r}, is {theirs!r}")
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """Tuples become lists at any depth, as they do in JSON."""
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

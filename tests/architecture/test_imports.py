@@ -20,6 +20,7 @@ HEAVY = (
     "typer",
 )
 PURE = (
+    "artifacts",
     "config",
     "conformal",
     "errors",

@@ -133,7 +133,7 @@ def test_a_kill_between_the_writes_leaves_the_old_calibration(
             kept(*args)
 
     target, kept = (
-        (Path, Path.replace) if halfway == "replace" else ("ragguard.conformal.artifact.os.fsync", None)
+        (Path, Path.replace) if halfway == "replace" else ("ragguard.artifacts.os.fsync", None)
     )
     with monkeypatch.context() as patch:
         if isinstance(target, str):
