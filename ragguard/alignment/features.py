@@ -30,6 +30,7 @@ BACKED: Mapping[str, str] = {
     "backed_copy": "triples",
 }
 """Likeness that counts as far as the model is of the same opinion, and the likeness it is made of."""
+_HOLDS: tuple[str, ...] = tuple(name for name in CHECKS if name.endswith("_holds"))
 NAMES: tuple[str, ...] = (*MODEL_FEATURES, *BACKED, *CHECKS)
 
 
@@ -40,11 +41,14 @@ def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDA
     number of chunks that are about the same, because the highest of many is high by chance.
     Likeness of words is 0 where a check found a conflict, or another to whom the source
     ascribes it: "Dino bought Rex" has every word of "Rex bought Dino", and that speaks
-    for nothing.
+    for nothing. Where a check misses something, a figure that is nowhere in the source,
+    likeness counts as far as the model believes the claim: a sentence with one figure
+    changed is very like its source.
     """
-    unopposed = min(checks["no_conflict"], checks["owner_holds"], checks["role_holds"]) >= 1.0
-    checks = {name: checks[name] if unopposed or name not in OVERLAP else 0.0 for name in CHECKS}
     seen = observation
+    believed = float(expit(max(seen.entailed.max(), seen.aligned.max())))
+    counted = _counted(checks, believed)
+    checks = {name: checks[name] * (counted if name in OVERLAP else 1.0) for name in CHECKS}
     chunks = slice(0, seen.chunks)
     alone = seen.alone if seen.alone.stop > seen.alone.start else slice(seen.together, seen.together + 1)
     best_chunk = int(np.argmax(seen.entailed[chunks]))
@@ -65,3 +69,10 @@ def feature_vector(observation: Observation, checks: Mapping[str, float]) -> NDA
         *(checks[name] for name in CHECKS),
     ]
     return np.asarray(values, dtype=np.float64)
+
+
+def _counted(checks: Mapping[str, float], believed: float) -> float:
+    """The share of the likeness that counts, in [0, 1], when the model believes the claim to that degree."""
+    if min(checks["no_conflict"], checks["owner_holds"], checks["role_holds"]) < 1.0:
+        return 0.0
+    return 1.0 if all(checks[name] >= 1.0 for name in _HOLDS) else believed

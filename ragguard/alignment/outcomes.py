@@ -16,6 +16,7 @@ import numpy as np
 from ragguard.alignment.checks import Finding
 from ragguard.alignment.reading import BETWEEN_PASSAGES, Reading
 from ragguard.alignment.selection import Sentence, stems_of
+from ragguard.alignment.subject import may_contradict
 from ragguard.text.words import content_words
 from ragguard.types import Claim, Evidence, Passage, Quotation, Span
 
@@ -116,6 +117,7 @@ def _opposing(judged: Judged) -> _Place | None:
         if contradicted > _CERTAIN
         and place[0].passage != supporting
         and len(wanted & place[0].stems) >= _SAME_SUBJECT * max(1, len(wanted))
+        and may_contradict(judged.claim.text, place[0].text)
     ]
     return max(found, key=lambda one: one[0])[1] if found else None
 
