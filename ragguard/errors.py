@@ -24,6 +24,7 @@
     │   └── CalibrationExpiredError     its validity has ended
     ├── NoValidThresholdError           no threshold meets the target       (exit 4)
     │   ├── TooFewQuestionsError        n is below what alpha and delta need
+    │   ├── TooFewAnswersError          fewer benign answers than a false-refusal rate needs
     │   └── TargetUnattainableError     too many needed passages are out of reach
     ├── GuardError                      a guard failed while judging a turn
     │   ├── DeadlineExceededError       the turn's time ran out
@@ -189,6 +190,12 @@ class TooFewQuestionsError(NoValidThresholdError):
     """The calibration set is smaller than alpha (and delta) need; both numbers are named."""
 
     code = "too_few_questions"
+
+
+class TooFewAnswersError(NoValidThresholdError):
+    """There are fewer benign answers than the rate of false refusals needs; both numbers are named."""
+
+    code = "too_few_answers"
 
 
 class TargetUnattainableError(NoValidThresholdError):

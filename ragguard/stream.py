@@ -28,11 +28,17 @@ _Checks = Generator[tuple[Pipeline, Turn], Report, str]
 class StreamGate:
     """Releases the sentences of one answer as they are judged.
 
-    Everything released together is a prefix of the answer, and ends where the
-    answer up to there was judged releasable; after a failure nothing more comes
-    out. An abstention or a greeting is held back until a claim after it passes. A
-    guard that declares the stage `stream` is asked at that stage, another that
-    judges answers at `answer`; each sees the answer up to the sentence judged.
+    Everything released together is a prefix of the answer, within what was judged
+    releasable; after a failure nothing more comes out. An abstention or a greeting is
+    held back until a claim after it passes. A guard that declares the stage `stream` is
+    asked at that stage, another that judges answers at `answer`; each sees the answer up
+    to the sentence judged.
+
+    A guard that passes a part may have seen in it the beginning of something that it
+    would refuse once it grew. It then says so with `details["hold"]`: the place of the
+    first character of the answer that must not be shown yet. Only what lies before the
+    smallest hold is released, in the middle of a sentence if need be; the rest comes out
+    when the hold has moved on, or when `finish` has judged the whole.
 
     `finish` judges the whole answer, and that report is what counts. Where it
     refuses what was already shown, the report cannot call that back: it says how
@@ -124,7 +130,9 @@ class StreamGate:
 
     def _apply(self, part: str, report: Report) -> None:
         if report.released and report.turn.answer == part:
-            self.released = part
+            free = part[: _hold(report, len(part))]
+            # What is shown stays shown, should a guard's hold move back.
+            self.released = max(self.released, free, key=len)
         elif report.released or report.reason not in _MAY_STILL_PASS:
             self.failure = report
 
@@ -160,6 +168,14 @@ class _OnPart:
 
     async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
         return await self._guard.acheck(turn, self._stage)
+
+
+def _hold(report: Report, end: int) -> int:
+    """Where the smallest hold of the guards lies; `end` where none holds anything back."""
+    holds = [verdict.details["hold"] for verdict in report.verdicts if "hold" in verdict.details]
+    # What is no place at all must not let anything out.
+    places = [hold if type(hold) is int and hold >= 0 else 0 for hold in holds]
+    return min([*places, end])
 
 
 def settled_end(text: str) -> int:

@@ -256,3 +256,72 @@ class Fixed:
 
     async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
         return self.check(turn, stage)
+
+
+# --- holding back ------------------------------------------------------------------------
+
+
+class Holding:
+    """Passes every part, and holds back from the last place at which a word stands."""
+
+    name, stages = "holding", frozenset({Stage.ANSWER, Stage.STREAM})
+
+    def __init__(self, word: str, *, hold: Any = None, name: str = "holding") -> None:
+        self.word, self.hold, self.name = word, hold, name
+
+    def check(self, turn: Turn, stage: Stage, /) -> Verdict:
+        place = (turn.answer or "").rfind(self.word)
+        held = self.hold if self.hold is not None else place
+        details = {"hold": held} if stage is Stage.STREAM and place >= 0 else {}
+        return Verdict(guard=self.name, stage=stage, action=Action.PASS, details=details)
+
+    async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
+        return self.check(turn, stage)
+
+
+def test_what_a_guard_holds_is_released_when_the_hold_moves_on() -> None:
+    stream = StreamGate([Holding("open")], TURN)
+    assert stream.push("All is well. It is open now. And ") == "All is well. It is "
+    assert stream.push("more is open here. It ") == "open now. And more is "
+    assert stream.failure is None
+
+
+def test_finish_releases_what_was_held() -> None:
+    stream = StreamGate([Holding("open")], TURN)
+    stream.push("It is open now. And so on")
+    assert stream.finish().action is Action.PASS
+    assert stream.released == stream.answer == "It is open now. And so on"
+
+
+def test_the_smallest_hold_of_all_guards_counts() -> None:
+    stream = StreamGate([Holding("late", name="a"), Holding("early", name="b")], TURN)
+    assert stream.push("Now early and late. It is so. ") == "Now "
+
+
+def test_a_hold_that_moves_back_shows_nothing_more_and_takes_nothing_back() -> None:
+    guard = Holding("open")
+    stream = StreamGate([guard], TURN)
+    assert stream.push("All is well. It is open now. And ") == "All is well. It is "
+    guard.hold = 3
+    assert stream.push("more is open here. It ") == ""
+    assert stream.released == "All is well. It is "
+
+
+@pytest.mark.parametrize("hold", ["12", 3.5, -1, True, None])
+def test_a_hold_that_is_no_place_lets_nothing_out(hold: object) -> None:
+    guard = Holding("open")
+    guard.hold = "none" if hold is None else hold
+    stream = StreamGate([guard], TURN)
+    assert stream.push("It is open now. And so on. ") == ""
+
+
+def test_a_hold_beyond_the_part_holds_nothing() -> None:
+    stream = StreamGate([Holding("open", hold=10_000)], TURN)
+    assert stream.push("It is open now. And so on ") == "It is open now. "
+
+
+def test_a_hold_of_a_guard_in_shadow_holds_nothing() -> None:
+    stream = StreamGate([Step(Holding("open"), mode=Mode.SHADOW)], TURN)
+    stream.push("It is open now. And so on ")
+    assert stream.finish().released
+    assert stream.released == stream.answer
