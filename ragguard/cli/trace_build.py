@@ -1,0 +1,108 @@
+"""`ragguard trace build`, `add`, `compact` and `info`: the index of registered corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragguard.cli.output import emit
+from ragguard.cli.trace_options import (
+    DenyOption,
+    IndexArgument,
+    PolicyOption,
+    TrustedOption,
+    private,
+    require_there,
+)
+from ragguard.corpus.progress import ProgressBar
+from ragguard.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ragguard.trace.policy import PolicyClause
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
+
+
+def build(
+    out: Annotated[Path, typer.Option(help="Folder to write; an index there is replaced.")],
+    deny: DenyOption = None,
+    policy: PolicyOption = None,
+    trusted: TrustedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register corpora: what must not be shown, what must not be contradicted, what may be said."""
+    from ragguard.trace.documents import load_documents
+    from ragguard.trace.index import TraceIndex
+    from ragguard.trace.policy import FILE_NAME, policy_documents, store_policy
+
+    _require_some({"--deny": deny, "--policy": policy, "--trusted": trusted})
+    clauses = _clauses(policy or ())
+    with private(out), ProgressBar() as progress:
+        index = TraceIndex.build(
+            out,
+            deny=load_documents(deny or ()),
+            policy=policy_documents(clauses),
+            trusted=load_documents(trusted or ()),
+            progress=progress,
+        )
+        if clauses:
+            store_policy(out, clauses)
+        else:
+            (out / FILE_NAME).unlink(missing_ok=True)
+    emit({"index": str(out), **index.info()}, as_json=as_json, title="built")
+
+
+def add(
+    folder: IndexArgument,
+    deny: DenyOption = None,
+    trusted: TrustedOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add documents to an index; what is there is not built again."""
+    from ragguard.trace.documents import load_documents
+    from ragguard.trace.index import TraceIndex
+
+    _require_some({"--deny": deny, "--trusted": trusted})
+    index = TraceIndex.open(folder)
+    # All are read before the first is added: a file that cannot be read leaves the index as it is.
+    added = {"deny": load_documents(deny or ()), "trusted": load_documents(trusted or ())}
+    with private(folder), ProgressBar() as progress:
+        for done, (label, documents) in enumerate(added.items()):
+            if documents:
+                index.add(label, documents)
+            progress("adding", done + 1, len(added))
+    emit({"index": str(folder), **index.info()}, as_json=as_json, title="added")
+
+
+def compact(folder: IndexArgument, as_json: JsonOption = False) -> None:
+    """Merge what was added piece by piece, so that every look-up is one search again."""
+    from ragguard.trace.index import TraceIndex
+
+    index = TraceIndex.open(folder)
+    with private(folder):
+        index.compact()
+    emit({"index": str(folder), **index.info()}, as_json=as_json, title="compacted")
+
+
+def info(folder: IndexArgument, as_json: JsonOption = False) -> None:
+    """Show what an index holds, and what it was calibrated for; no text of it."""
+    from ragguard.trace.index import TraceIndex
+
+    index = TraceIndex.open(folder)
+    emit({"index": str(folder), **index.info()}, as_json=as_json, title=str(folder))
+
+
+def _require_some(given: dict[str, list[Path] | None]) -> None:
+    paths = [path for several in given.values() for path in several or ()]
+    if not paths:
+        raise ConfigurationError("no files", hint=f"give {' or '.join(given)}")
+    require_there(paths)
+
+
+def _clauses(paths: Sequence[Path]) -> list[PolicyClause]:
+    from ragguard.trace.policy import load_policy
+
+    return [clause for path in paths for clause in load_policy(path)]
