@@ -45,6 +45,7 @@ from ragguard.models.pair_parts import PairModel
 PARTS = ("loop", "encoder", "drift", "turns")
 Run = Callable[[], object]
 _DIGITS = 4
+_WARMING = 5
 
 
 def main() -> None:
@@ -146,36 +147,40 @@ def against_encoder(model: PairModel, *, rounds: int, scale: float) -> dict[str,
 
 
 def turns(model: str, *, count: int) -> dict[str, Any]:
-    """Return the milliseconds of an answer: 6 claims against 8 passages, all pairs in one batch."""
+    """Return the milliseconds of a turn with the gate off and on: 6 claims, 8 passages, one batch each."""
     from ragguard.alignment.aligner import AlignmentAligner
-    from ragguard.types import Claim, Passage, Span
+    from ragguard.alignment.guard import ConsistencyGuard
+    from ragguard.pipeline import Pipeline, Step
+    from ragguard.types import Mode, Passage, Turn
 
     engine = PairEngine(model, cache_size=0)
-    aligner = AlignmentAligner(model, engine=engine)
+    guard = ConsistencyGuard(AlignmentAligner(model, engine=engine))
     try:
-        aligner.warm_up()
+        guard.warm_up()
     except (ConfigurationError, UnreadableFileError) as error:
         return {"skipped": str(error)}
-    taken = []
-    for sources, texts in answers(count + 5):
+    gates = {"off": Pipeline([Step(guard, mode=Mode.OFF)]), "on": Pipeline([guard])}
+    taken: dict[str, list[float]] = {gate: [] for gate in gates}
+    for sources, texts in answers(count + _WARMING):
         passages = tuple(Passage(id=str(i), text=text) for i, text in enumerate(sources))
-        starts = np.cumsum([0, *(len(text) + 1 for text in texts)]).tolist()
-        claims = [
-            Claim(text=text, span=Span(start=start, end=start + len(text)))
-            for text, start in zip(texts, starts, strict=False)
-        ]
-        began = time.perf_counter()
-        aligner.align(claims, passages)
-        taken.append(time.perf_counter() - began)
+        turn = Turn(question="What happened there?", passages=passages, answer=" ".join(texts))
+        for gate, pipeline in gates.items():
+            began = time.perf_counter()
+            pipeline.check(turn)
+            taken[gate].append(time.perf_counter() - began)
     stats = engine.stats
     return {
         "turns": count,
-        "milliseconds": {f"p{q}": round(1000 * float(np.percentile(taken[5:], q)), 1) for q in (50, 95, 99)},
-        "pairs_per_turn": round(stats.pairs / len(taken), 1),
-        "passes_per_turn": round(stats.passes / len(taken), 1),
+        "milliseconds": {gate: _percentiles(each[_WARMING:]) for gate, each in taken.items()},
+        "pairs_per_turn": round(stats.pairs / (count + _WARMING), 1),
+        "passes_per_turn": round(stats.passes / (count + _WARMING), 1),
         "backend": engine.fingerprint()["backend"],
         "dtype": engine.fingerprint()["dtype"],
     }
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    return {f"p{q}": round(1000 * float(np.percentile(seconds, q)), 2) for q in (50, 95, 99)}
 
 
 def timed(runs: dict[str, Run], rounds: int, *, baseline: str, also: str = "") -> dict[str, Any]:

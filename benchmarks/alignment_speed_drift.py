@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.consistency_sets import load_items
+from benchmarks.consistency_aligners import claims_of, passages_of
+from benchmarks.consistency_sets import Item, load_items
 from benchmarks.length_mix import evidence_pairs
 from benchmarks.question_sets import AbsentDataError
+from ragguard.alignment.aligner import AlignmentAligner
 from ragguard.errors import ConfigurationError, MissingDependencyError, UnreadableFileError
 from ragguard.models.backends.choose import DTYPES
 from ragguard.models.cpu import has_bfloat16
@@ -19,6 +22,9 @@ from ragguard.models.pair_logits import ALIGNED, BINARY, ENTAILED, THREE_WAY
 from ragguard.protocols import FloatArray
 
 Shares = NDArray[np.float64]
+_PER_CALL = 16
+_ITEMS_A_PAIR = 4
+"""Pairs read alone for every item judged by the aligner, which reads several dozen of them."""
 
 
 def drift(model: str, data: Path, *, pairs: int) -> dict[str, Any]:
@@ -28,8 +34,10 @@ def drift(model: str, data: Path, *, pairs: int) -> dict[str, Any]:
         reference.warm_up()
     except (ConfigurationError, UnreadableFileError) as error:
         return {"skipped": str(error)}
-    texts, source = _texts(data, pairs)
+    texts, source, items = _texts(data, pairs)
     expected = _probabilities(reference.logits(texts))
+    verdicts = _claim_scores(reference, items)
+    threshold = AlignmentAligner(engine=reference).default_threshold
     rows: dict[str, Any] = {}
     for backend, dtypes in DTYPES.items():
         for dtype in dtypes:
@@ -38,17 +46,37 @@ def drift(model: str, data: Path, *, pairs: int) -> dict[str, Any]:
             engine = PairEngine(model, backend=backend, dtype=dtype, cache_size=0)
             try:
                 found = _probabilities(engine.logits(texts))
+                claims = _claim_scores(engine, items)
             except MissingDependencyError as error:
                 rows[f"{backend}_{dtype}"] = {"skipped": str(error)}
                 continue
-            rows[f"{backend}_{dtype}"] = {head: _row(found[head], expected[head]) for head in expected}
-    return {"pairs": len(texts), "texts": source, "against": "torch_float32", "kinds": rows}
+            row = {head: _row(found[head], expected[head]) for head in expected}
+            rows[f"{backend}_{dtype}"] = row | {"claims": _row(claims, verdicts, threshold)}
+    return {
+        "pairs": len(texts),
+        "claims": len(verdicts),
+        "texts": source,
+        "against": "torch_float32",
+        "kinds": rows,
+    }
 
 
-def _row(found: Shares, expected: Shares) -> dict[str, float]:
+def _claim_scores(engine: PairEngine, items: Sequence[Item]) -> Shares:
+    """The scores of the items' claims by the aligner, as its verdicts go."""
+    aligner = AlignmentAligner(engine=engine)
+    asked = [(claims_of(item), passages_of(item), item.question or "") for item in items]
+    scores = [
+        aligner.combiner.scores(reading.features())
+        for start in range(0, len(asked), _PER_CALL)
+        for reading in aligner.read_many(asked[start : start + _PER_CALL])
+    ]
+    return np.concatenate(scores) if scores else np.empty(0)
+
+
+def _row(found: Shares, expected: Shares, threshold: float = 0.5) -> dict[str, float]:
     moved = np.abs(found - expected)
     return {
-        "flips": float(np.mean((found > 0.5) != (expected > 0.5))),
+        "flips": float(np.mean((found > threshold) != (expected > threshold))),
         "drift_mean": float(moved.mean()),
         "drift_p99": float(np.percentile(moved, 99)),
         "drift_max": float(moved.max()),
@@ -67,11 +95,13 @@ def _softmax(logits: FloatArray) -> Shares:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _texts(data: Path, count: int) -> tuple[list[tuple[str, str]], str]:
+def _texts(data: Path, count: int) -> tuple[list[tuple[str, str]], str, list[Item]]:
     """Claims of the public consistency sets against their passages; made-up pairs without the data."""
     try:
         items = [item for each in load_items(data, "tuning").values() for item in each]
     except AbsentDataError:
-        return evidence_pairs(count), "length_mix"
+        return evidence_pairs(count), "length_mix", []
     order = np.random.default_rng(0).permutation(len(items))[:count]
-    return [("\n".join(items[i].passages), items[i].claim) for i in order], "consistency sets, tuning half"
+    texts = [("\n".join(items[i].passages), items[i].claim) for i in order]
+    some = [items[i] for i in order[: count // _ITEMS_A_PAIR]]
+    return texts, "consistency sets, tuning half", some
