@@ -50,11 +50,18 @@ class Labelled:
         label: 1 where the passages support the whole claim, else 0.
         document: lines of one are drawn together; the line's own place where it names none.
         features: of every claim, shape (claims, features); None where nothing could be read.
+        outcomes: of every claim; an answer passes where all are "supported".
     """
 
     label: int
     document: str
     features: Array | None
+    outcomes: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the guard would let it through."""
+        return bool(self.outcomes) and set(self.outcomes) == {"supported"}
 
     def score(self, aligner: AlignmentAligner) -> float:
         """The least supported claim's; 0 where there is none to read: such an answer is not let through."""
@@ -108,19 +115,20 @@ def measured(
     documents = [one.document for one in found]
     weights = document_weights(documents, resamples=resamples, seed=seed, name="")
     at = aligner.default_threshold
-    above = scores > at
+    passed = np.array([one.passed for one in found])
     return {
         "n": len(found),
         "n_supported": int(labels.sum()),
         "n_documents": len(set(documents)),
         "n_unread": sum(one.features is None for one in found),
+        "n_conflicting": sum("conflicting" in one.outcomes for one in found),
         "auc": float(auc(scores, labels)[0]),
         "auc_ci": interval(auc_draws(scores, labels, weights)),
         "threshold": at,
         "balanced_accuracy": float(balanced_accuracy(scores, labels, at)[0]),
         "balanced_accuracy_ci": interval(accuracy_draws(scores, labels, at, weights)),
-        "supported_passed": float(above[labels == 1].mean()),
-        "unsupported_passed": float(above[labels == 0].mean()),
+        "supported_passed": float(passed[labels == 1].mean()),
+        "unsupported_passed": float(passed[labels == 0].mean()),
         "resamples": resamples,
         "seed": seed,
         "aligner": aligner.fingerprint(),
@@ -141,7 +149,11 @@ def _read(
         )
         for one, label, document in items:
             reading = None if one.unread else next(readings)
-            yield Labelled(label, document, reading.features() if reading and reading.claims else None)
+            if reading is None or not reading.claims:
+                yield Labelled(label, document, None)
+                continue
+            outcomes = tuple(e.outcome for e in aligner.judge(reading, one.claims, one.passages))
+            yield Labelled(label, document, reading.features(), outcomes)
         done += len(group)
         progress("reading", done, max(done, total or 0))
 

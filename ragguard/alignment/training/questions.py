@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import random
 import re
@@ -12,7 +14,7 @@ from typing import Any
 from ragguard.alignment.training.edits import names_of
 from ragguard.alignment.training.examples import Example, two_way
 from ragguard.alignment.training.made import usable_sentences
-from ragguard.alignment.training.sources import training_half
+from ragguard.alignment.training.sources import read_text, training_half
 
 _DEFINED = re.compile(
     r"^((?:The )?[A-Z][\w'’.-]*(?: (?:of|the|de|von|van|and|[A-Z][\w'’.-]*))*) "
@@ -31,7 +33,7 @@ def squad_examples(path: Path, rng: random.Random) -> list[Example]:
     cannot be answered, and the answer to another question of the same kind, are not.
     """
     found: list[Example] = []
-    for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
+    for article in json.loads(read_text(path))["data"]:
         if training_half(article["title"]):
             contexts = [paragraph["context"] for paragraph in article["paragraphs"]]
             for place, paragraph in enumerate(article["paragraphs"]):
@@ -104,16 +106,14 @@ def asked_examples(passage: str, rng: random.Random, *, names: Sequence[str]) ->
 
 def read_trecqa(data: Path, _rng: random.Random) -> list[Example]:
     """TREC QA train: whether a sentence answers a question."""
-    import csv
-
-    with (data / "retrieval/trecqa/train.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    text = read_text(data / "retrieval/trecqa/train.csv")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     return [Example(row["atext"], row["qtext"], int(row["label"]), origin="trecqa") for row in rows]
 
 
 def read_policyqa(data: Path, rng: random.Random) -> list[Example]:
     """PolicyQA: whether a segment of a privacy policy is about a question; the others are of the same policy."""
-    text = (data / "retrieval/policyqa/dev.json").read_text(encoding="utf-8")
+    text = read_text(data / "retrieval/policyqa/dev.json")
     found: list[Example] = []
     for policy in json.loads(text)["data"]:
         segments = policy["paragraphs"]

@@ -50,15 +50,24 @@ def training_half(title: str) -> bool:
     return hashlib.sha256(title.encode("utf-8")).digest()[0] % 2 == 0
 
 
-def _lines(path: Path) -> list[str]:
+def read_text(path: Path) -> str:
+    """Return the text of a file of the training data.
+
+    Raises:
+        UnreadableFileError: it is not there, or no UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        # Not splitlines: texts hold U+2028 and the like, and line-aligned files would shift.
-        return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    except OSError as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
         raise UnreadableFileError(
             f"cannot read {path.name} of the training data", hint="give the folder that holds it"
         ) from error
+
+
+def _lines(path: Path) -> list[str]:
+    # Not splitlines: texts hold U+2028 and the like, and line-aligned files would shift.
+    return [line.removesuffix("\r") for line in read_text(path).removesuffix("\n").split("\n")]
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
