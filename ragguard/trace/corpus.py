@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ragguard.errors import UnknownNameError
+import numpy as np
+
+from ragguard.errors import IndexFileError, UnknownNameError
 from ragguard.trace.documents import TraceDocument
-from ragguard.trace.tokens import Tokens, tokenise
+from ragguard.trace.matching import longest_suffix, maximal
+from ragguard.trace.sealed import REBUILD
+from ragguard.trace.segment import Segment
+from ragguard.trace.suffix_array import Places
+from ragguard.trace.tokens import Tokens
 from ragguard.types import Span
 
 Label: TypeAlias = Literal["deny", "policy", "trusted"]
 MOST_OCCURRENCES = 5
+_FIRST_LOOK = 64  # tokens from the end that are looked at first for an open match
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Match:
         start, end: places in the tokens looked up, half-open.
         span: raw characters of the text looked up.
         count: how often it occurs in the corpus.
-        occurrences: at most five of them, the earliest first.
+        occurrences: at most five of them, the earliest registered first.
     """
 
     start: int
@@ -43,70 +49,116 @@ class Match:
 
 
 class TraceCorpus:
-    """Documents under one label."""
+    """Documents under one label, in one segment or several; all look-ups are over all of them.
 
-    def __init__(self, label: Label, documents: Sequence[TraceDocument]) -> None:
+    Safe to use from several threads. A corpus keeps showing what it was opened on, whatever is added later.
+    """
+
+    def __init__(self, label: Label, segments: Sequence[Segment] = ()) -> None:
         self.label: Label = label
         self.name: str = label
-        self._documents = {d.id: d for d in documents}
-        self._tokens = {d.id: tokenise(d.text) for d in documents}
-        self._places: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for name, tokens in self._tokens.items():
-            for place, word in enumerate(tokens.words):
-                self._places[word].append((name, place))
+        self.segments = tuple(segments)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.segments))
 
     @property
     def size(self) -> int:
         """Tokens of all documents."""
-        return sum(len(t.words) for t in self._tokens.values())
+        return sum(segment.size for segment in self.segments)
 
     def matches(self, tokens: Tokens, *, least: int = 6) -> list[Match]:
-        """Return the maximal, non-nested matches of at least `least` words, in order."""
-        found: list[Match] = []
-        reached = 0
-        for start in range(len(tokens.words)):
-            length, places = self._longest(tokens.words, start)
-            end = start + length
-            if length >= least and end > reached:
-                found.append(self._match(tokens, start, end, places))
-            reached = max(reached, end)
-        return found
+        """Return the maximal, non-nested matches of at least `least` words, in order.
+
+        Every place of the text is looked up in one pass. No match crosses a document's border.
+
+        Args:
+            tokens: of the text looked up.
+            least: shortest match reported, at least 1.
+
+        Raises:
+            InvalidValueError: `least` is below 1.
+            IndexFileError: the files turn out to be inconsistent.
+        """
+        try:
+            queries, longest = self._longest(tokens)
+            starts, ends = maximal(longest, least)
+            return self._described(tokens, queries, starts, ends) if starts.size else []
+        except IndexError as error:
+            raise self._inconsistent() from error
 
     def open_from(self, tokens: Tokens) -> int:
-        """Return the place of the first token of the longest suffix that occurs in the corpus."""
-        total = len(tokens.words)
-        return next((s for s in range(total) if s + self._longest(tokens.words, s)[0] == total), total)
+        """Return the place of the first token of the longest suffix of `tokens` that occurs in the corpus.
+
+        The length of `tokens` where not even the last one occurs. Such a suffix is a match
+        that may go on growing with the text that follows.
+        """
+        total, look = len(tokens.words), _FIRST_LOOK
+        while True:
+            begin = max(0, total - look)
+            last = Tokens(tokens.words[begin:], tokens.starts[begin:], tokens.ends[begin:])
+            try:
+                found = longest_suffix(self._longest(last)[1])
+            except IndexError as error:
+                raise self._inconsistent() from error
+            if found > 0 or begin == 0:
+                return begin + found
+            look *= 4
 
     def documents(self) -> Iterator[TraceDocument]:
-        """Yield the documents."""
-        yield from self._documents.values()
+        """Yield the documents in the order they were registered."""
+        for segment in self.segments:
+            yield from segment.documents()
 
     def document(self, name: str) -> TraceDocument:
-        """Return one document."""
-        if name not in self._documents:
-            raise UnknownNameError(f"there is no document {name!r}", hint="see documents()")
-        return self._documents[name]
+        """Return the document of that id; no other text is read.
 
-    def _longest(self, words: Sequence[str], start: int) -> tuple[int, list[tuple[str, int]]]:
-        places = list(self._places.get(words[start], ()))
-        length = 1 if places else 0
-        while places and start + length < len(words):
-            word = words[start + length]
-            on = [
-                (name, p)
-                for name, p in places
-                if p + length < len(self._tokens[name].words) and self._tokens[name].words[p + length] == word
-            ]
-            if not on:
-                break
-            places, length = on, length + 1
-        return length, places
+        Raises:
+            UnknownNameError: there is none.
+        """
+        for segment in self.segments:
+            number = segment.find(name)
+            if number is not None:
+                return segment.document(number)
+        raise UnknownNameError(f"the {self.label} corpus has no document {name!r}", hint="see documents()")
 
-    def _match(self, tokens: Tokens, start: int, end: int, places: list[tuple[str, int]]) -> Match:
-        occurrences = []
-        for name, p in places[:MOST_OCCURRENCES]:
-            own = self._tokens[name]
-            span = Span(start=int(own.starts[p]), end=int(own.ends[p + end - start - 1]))
-            occurrences.append(Occurrence(document=name, span=span))
-        span = Span(start=int(tokens.starts[start]), end=int(tokens.ends[end - 1]))
-        return Match(start=start, end=end, span=span, count=len(places), occurrences=tuple(occurrences))
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and any(segment.find(name) is not None for segment in self.segments)
+
+    def _longest(self, tokens: Tokens) -> tuple[list[Places], Places]:
+        """The text in each segment's tokens, and the longest match at each place in any."""
+        queries = [segment.numbers(tokens.words) for segment in self.segments]
+        longest = np.zeros(len(tokens.words), dtype=np.int64)
+        for segment, query in zip(self.segments, queries, strict=True):
+            longest = np.maximum(longest, segment.array.longest(query))
+        return queries, longest
+
+    def _described(
+        self, tokens: Tokens, queries: Sequence[Places], starts: Places, ends: Places
+    ) -> list[Match]:
+        counts = np.zeros(starts.size, dtype=np.int64)
+        occurrences: list[list[Occurrence]] = [[] for _ in starts]
+        for segment, query in zip(self.segments, queries, strict=True):
+            low, high = segment.array.intervals(query, starts, ends)
+            counts += high - low
+            for place in np.flatnonzero(high > low).tolist():
+                length = int(ends[place] - starts[place])
+                wanted = MOST_OCCURRENCES - len(occurrences[place])
+                for token in segment.earliest(int(low[place]), int(high[place]), wanted).tolist():
+                    document, span = segment.locate(token, length)
+                    occurrences[place].append(Occurrence(document, span))
+        return [
+            Match(
+                start=start,
+                end=end,
+                span=Span(start=int(tokens.starts[start]), end=int(tokens.ends[end - 1])),
+                count=count,
+                occurrences=tuple(found),
+            )
+            for start, end, count, found in zip(
+                starts.tolist(), ends.tolist(), counts.tolist(), occurrences, strict=True
+            )
+        ]
+
+    def _inconsistent(self) -> IndexFileError:
+        return IndexFileError(f"the {self.label} corpus is inconsistent", hint=REBUILD)

@@ -1,29 +1,54 @@
-"""A folder of up to three registered corpora, and how rare their words are."""
+"""A folder of three registered corpora, and how rare their words are."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, get_args
 
-from ragguard.errors import EmptyCorpusError, IndexFileError
+from ragguard.errors import DuplicateIdError, EmptyCorpusError, IndexFileError, UnknownNameError
 from ragguard.protocols import Progress
 from ragguard.trace.corpus import Label, TraceCorpus
-from ragguard.trace.documents import TraceDocument, require_unique
+from ragguard.trace.documents import TraceDocument
+from ragguard.trace.lock import sole_writer
+from ragguard.trace.manifest import (
+    Manifest,
+    read_manifest,
+    read_unigrams,
+    remove_all_but,
+    write_manifest,
+    write_unigrams,
+)
+from ragguard.trace.segment import Segment
+from ragguard.trace.segment_writer import write_segment
+from ragguard.trace.tokens import VERSION
 from ragguard.trace.unigrams import Unigrams
 
 LABELS: tuple[Label, ...] = get_args(Label)
 
 
 class TraceIndex:
-    """Registered corpora in a folder."""
+    """Corpora of text that must not be shown, must not be conflicted with, and is known to be good.
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self._read()
+    Reading needs no lock: an index keeps showing what it was opened on while another
+    process adds to the folder. Writing is for one process at a time.
+
+    Attributes:
+        folder: where it lies.
+        corpora: all three, by label; one without documents matches nothing.
+        unigrams: how rare each word is over all three together.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self._show(manifest)
+
+    def _show(self, manifest: Manifest) -> None:
+        segments = {label: [Segment(self.folder / n) for n in manifest.segments[label]] for label in LABELS}
+        unigrams = read_unigrams(self.folder / manifest.unigrams)
+        self._manifest = manifest
+        self.corpora: Mapping[Label, TraceCorpus] = {x: TraceCorpus(x, segments[x]) for x in LABELS}
+        self.unigrams: Unigrams = unigrams
 
     @classmethod
     def build(
@@ -35,61 +60,179 @@ class TraceIndex:
         trusted: Iterable[TraceDocument] = (),
         progress: Progress | None = None,
     ) -> TraceIndex:
-        """Write a new index, replacing one there, and open it."""
-        given = {"deny": list(deny), "policy": list(policy), "trusted": list(trusted)}
-        for documents in given.values():
-            require_unique(d.id for d in documents)
-        if not any(given.values()):
-            raise EmptyCorpusError("no documents to index", hint="give deny, policy or trusted documents")
-        body = {label: [[d.id, d.text] for d in documents] for label, documents in given.items()}
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / "manifest.json").write_text(json.dumps(body), encoding="utf-8")
-        return cls.open(folder)
+        """Write a new index and open it; one that is there is replaced in one step, at the end.
+
+        A build that was interrupted, called again, goes on behind the last corpus it finished.
+
+        Args:
+            folder: made if missing.
+            deny, policy, trusted: documents, taken one at a time.
+            progress: called as progress(what, done, total); total is 0 where it is not known.
+
+        Raises:
+            EmptyCorpusError: there is no document at all.
+            DuplicateIdError: two documents of one corpus have one id.
+            IndexFileError: another process is writing there, or the folder cannot be written.
+        """
+        folder = Path(folder)
+        given: dict[Label, Iterable[TraceDocument]] = {"deny": deny, "policy": policy, "trusted": trusted}
+        with sole_writer(folder):
+            names: dict[Label, tuple[str, ...]] = {}
+            for label, documents in given.items():
+                checked = _unique(documents, lambda _: False, label, progress)
+                name = write_segment(folder, checked)
+                names[label] = () if name is None else (name,)
+            if not any(names.values()):
+                raise EmptyCorpusError(
+                    "there are no documents to index", hint="give deny, policy or trusted ones"
+                )
+            return cls(folder, _commit(folder, names))
 
     @classmethod
     def open(cls, folder: str | Path) -> TraceIndex:
-        """Open what the folder's manifest names."""
-        return cls(folder)
+        """Open what the folder's manifest names; files are mapped, and nothing is read as a whole.
 
-    def _read(self) -> None:
+        Raises:
+            IndexFileError: there is no index, or it is corrupted, half-written, foreign or of another version.
+        """
+        folder = Path(folder)
         try:
-            body = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-            documents = {label: [TraceDocument(*pair) for pair in body[label]] for label in LABELS}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IndexFileError(
-                f"there is no index in {self.folder.name!r}", hint="build it again"
-            ) from error
-        self._corpora = {label: TraceCorpus(label, documents[label]) for label in LABELS if documents[label]}
-        counts: Counter[str] = Counter()
-        for corpus in self._corpora.values():
-            for tokens in corpus._tokens.values():
-                counts.update(tokens.words)
-        self.unigrams = Unigrams(counts)
+            return cls(folder, read_manifest(folder, LABELS))
+        except IndexFileError:
+            # Another process may have replaced the manifest, and removed what it named, in between.
+            return cls(folder, read_manifest(folder, LABELS))
 
-    @property
-    def corpora(self) -> Mapping[Label, TraceCorpus]:
-        """The corpora that hold documents, by label."""
-        return self._corpora
+    def add(
+        self, label: Label, documents: Iterable[TraceDocument], *, progress: Progress | None = None
+    ) -> TraceIndex:
+        """Register further documents as a segment of their own, and return this index showing them.
 
-    def add(self, label: Label, documents: Iterable[TraceDocument]) -> TraceIndex:
-        """Add documents to a corpus."""
-        given = {name: list(corpus.documents()) for name, corpus in self._corpora.items()}
-        given.setdefault(label, []).extend(documents)
-        self.build(self.folder, **given)
-        self._read()
+        Args:
+            label: the corpus.
+            documents: taken one at a time; none is no error, and changes nothing.
+            progress: as in `build`.
+
+        Raises:
+            UnknownNameError: there is no such label.
+            DuplicateIdError: an id is in the corpus already, or twice among them.
+            IndexFileError: another process is writing there.
+        """
+        require_label(label)
+        with sole_writer(self.folder):
+            self._show(read_manifest(self.folder, LABELS))
+            present = self.corpora[label].__contains__
+            name = write_segment(self.folder, _unique(documents, present, label, progress))
+            if name is not None:
+                names = dict(self._manifest.segments)
+                names[label] = (*names[label], name)
+                self._show(_commit(self.folder, names))
         return self
 
-    def compact(self) -> TraceIndex:
-        """Merge the segments of each corpus into one."""
+    def compact(self, *, progress: Progress | None = None) -> TraceIndex:
+        """Merge the segments of each corpus into one, and return this index showing it.
+
+        Nothing is found or counted otherwise than before; look-ups get faster.
+
+        Raises:
+            IndexFileError: another process is writing there.
+        """
+        with sole_writer(self.folder):
+            self._show(read_manifest(self.folder, LABELS))
+            names = dict(self._manifest.segments)
+            for label, corpus in self.corpora.items():
+                if len(corpus.segments) > 1:
+                    name = write_segment(
+                        self.folder, _counted(corpus.documents(), label, len(corpus), progress)
+                    )
+                    names[label] = () if name is None else (name,)
+            self._show(_commit(self.folder, names))
         return self
+
+    def verify(self) -> None:
+        """Read every file and compare it with the hash written down for it.
+
+        Raises:
+            IndexFileError: naming the first file that differs.
+        """
+        read_manifest(self.folder, LABELS)
+        read_unigrams(self.folder / self._manifest.unigrams, whole=True)
+        for corpus in self.corpora.values():
+            for segment in corpus.segments:
+                segment.verify()
 
     def info(self) -> dict[str, Any]:
-        """Counts, by corpus."""
-        return {"corpora": {c.label: {"tokens": c.size} for c in self._corpora.values()}}
+        """Return what is in it, as plain data: counts by corpus, and bytes on disk."""
+        return {
+            "folder": self.folder.name,
+            "corpora": {label: _described(corpus) for label, corpus in self.corpora.items()},
+            "words": self.unigrams.types,
+            "tokens": self.unigrams.total,
+            "fingerprint": self.fingerprint(),
+        }
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the index was made of."""
-        return {
-            label: hashlib.sha256(json.dumps([[d.id, d.text] for d in c.documents()]).encode()).hexdigest()
-            for label, c in self._corpora.items()
-        }
+        """Return what the index was made of: the rules for words, and the documents of each corpus.
+
+        The same documents give the same, in whatever order and however many segments.
+        """
+        contents = {label: _content(corpus) for label, corpus in self.corpora.items()}
+        return {"tokeniser": VERSION, "corpora": contents}
+
+
+def require_label(label: str) -> None:
+    """Return when there is a corpus of that label.
+
+    Raises:
+        UnknownNameError: listing those there are.
+    """
+    if label not in LABELS:
+        raise UnknownNameError(f"there is no corpus {label!r}", hint=f"known: {', '.join(LABELS)}")
+
+
+def _commit(folder: Path, names: Mapping[Label, tuple[str, ...]]) -> Manifest:
+    segments = [Segment(folder / name) for of_label in names.values() for name in of_label]
+    unigrams = write_unigrams(folder, [(segment.table, segment.counts) for segment in segments])
+    manifest = Manifest(segments=dict(names), unigrams=unigrams)
+    write_manifest(folder, manifest)
+    remove_all_but(folder, {unigrams, *(segment.name for segment in segments)})
+    return manifest
+
+
+def _unique(
+    documents: Iterable[TraceDocument],
+    present: Callable[[str], bool],
+    label: str,
+    progress: Progress | None,
+) -> Iterator[TraceDocument]:
+    seen: set[str] = set()
+    total = len(documents) if isinstance(documents, Sized) else 0
+    for document in _counted(documents, label, total, progress):
+        if document.id in seen or present(document.id):
+            raise DuplicateIdError(
+                f"two {label} documents have the id {document.id!r}", hint="rename one, or build again"
+            )
+        seen.add(document.id)
+        yield document
+
+
+def _counted(
+    documents: Iterable[TraceDocument], label: str, total: int, progress: Progress | None
+) -> Iterator[TraceDocument]:
+    for done, document in enumerate(documents, start=1):
+        yield document
+        if progress is not None:
+            progress(f"{label} documents", done, total)
+
+
+def _described(corpus: TraceCorpus) -> dict[str, Any]:
+    return {
+        "documents": len(corpus),
+        "tokens": corpus.size,
+        "segments": len(corpus.segments),
+        "bytes": sum(file.stat().st_size for segment in corpus.segments for file in segment.folder.glob("*")),
+    }
+
+
+def _content(corpus: TraceCorpus) -> dict[str, Any]:
+    total = sum(int(segment.facts["content"], 16) for segment in corpus.segments) % (1 << 256)
+    return {"documents": len(corpus), "content": f"{total:064x}"}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,19 +72,27 @@ def tokenise(text: str) -> Tokens:
         >>> tokens.words, tokens.starts.tolist(), tokens.ends.tolist()
         (('dont', 'confidential'), [1, 8], [6, 22])
     """
-    if len(text) <= _PIECE:
-        words, starts, ends = _tokenise(text)
-        return Tokens(tuple(words), starts, ends)
-    words, all_starts, all_ends, begin = [], [], [], 0
-    while begin < len(text):
-        cut = _SAFE_CUT.search(text, begin + _PIECE)
+    parts = list(pieces(text))
+    if len(parts) == 1:
+        return parts[0]
+    return Tokens(
+        tuple(word for part in parts for word in part.words),
+        np.concatenate([part.starts for part in parts]),
+        np.concatenate([part.ends for part in parts]),
+    )
+
+
+def pieces(text: str) -> Iterator[Tokens]:
+    """Yield the words of `tokenise` part by part, at least one part, so that a long text takes little memory."""
+    begin = 0
+    while True:
+        cut = _SAFE_CUT.search(text, begin + _PIECE) if len(text) - begin > _PIECE else None
         end = cut.start() if cut else len(text)
-        piece, starts, ends = _tokenise(text[begin:end])
-        words.extend(piece)
-        all_starts.append(starts + begin)
-        all_ends.append(ends + begin)
+        words, starts, ends = _tokenise(text[begin:end])
+        yield Tokens(tuple(words), starts + begin, ends + begin)
+        if end == len(text):
+            return
         begin = end
-    return Tokens(tuple(words), np.concatenate(all_starts), np.concatenate(all_ends))
 
 
 def _tokenise(text: str) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
