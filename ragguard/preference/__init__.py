@@ -1,0 +1,1 @@
+"""Reranking by what makes a reader answer correctly."""
