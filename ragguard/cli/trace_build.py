@@ -18,9 +18,12 @@ from ragguard.cli.trace_options import (
     require_there,
 )
 from ragguard.corpus.progress import ProgressBar
-from ragguard.errors import ConfigurationError
+from ragguard.errors import ConfigurationError, DuplicateIdError
 
 if TYPE_CHECKING:
+    from ragguard.trace.corpus import Label
+    from ragguard.trace.documents import TraceDocument
+    from ragguard.trace.index import TraceIndex
     from ragguard.trace.policy import PolicyClause
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
@@ -68,12 +71,16 @@ def add(
     _require_some({"--deny": deny, "--trusted": trusted})
     index = TraceIndex.open(folder)
     # All are read before the first is added: a file that cannot be read leaves the index as it is.
-    added = {"deny": load_documents(deny or ()), "trusted": load_documents(trusted or ())}
+    given: list[tuple[Label, Sequence[TraceDocument]]] = [
+        ("deny", load_documents(deny or ())),
+        ("trusted", load_documents(trusted or ())),
+    ]
+    for label, documents in given:
+        _require_new(index, label, documents)
     with private(folder), ProgressBar() as progress:
-        for done, (label, documents) in enumerate(added.items()):
+        for label, documents in given:
             if documents:
-                index.add(label, documents)
-            progress("adding", done + 1, len(added))
+                index.add(label, documents, progress=progress)
     emit({"index": str(folder), **index.info()}, as_json=as_json, title="added")
 
 
@@ -82,8 +89,8 @@ def compact(folder: IndexArgument, as_json: JsonOption = False) -> None:
     from ragguard.trace.index import TraceIndex
 
     index = TraceIndex.open(folder)
-    with private(folder):
-        index.compact()
+    with private(folder), ProgressBar() as progress:
+        index.compact(progress=progress)
     emit({"index": str(folder), **index.info()}, as_json=as_json, title="compacted")
 
 
@@ -100,6 +107,14 @@ def _require_some(given: dict[str, list[Path] | None]) -> None:
     if not paths:
         raise ConfigurationError("no files", hint=f"give {' or '.join(given)}")
     require_there(paths)
+
+
+def _require_new(index: TraceIndex, label: Label, documents: Sequence[TraceDocument]) -> None:
+    for document in documents:
+        if document.id in index.corpora[label]:
+            raise DuplicateIdError(
+                f"the {label} corpus has a document {document.id!r} already", hint="rename the new one"
+            )
 
 
 def _clauses(paths: Sequence[Path]) -> list[PolicyClause]:
