@@ -17,20 +17,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.trace.fold import Folded, fold
+from ragguard.trace.fold import SOFT_HYPHEN, Folded, fold
 
 VERSION = 1
 """Raised whenever some text would give other words: an index of another version cannot be searched."""
 
 _PIECE = 1 << 20  # characters folded at a time: some ten arrays of that length exist at once
 _SAFE_CUT = re.compile(r"(?<=[0-9A-Za-z])[ \n](?=[0-9A-Za-z])")
-# One sign first, so that the rest is skipped at the speed of a search for it.
-_JOINED = re.compile(
-    r"['\-\x02](?:(?<=[^\W_]')(?=[^\W_])"
-    # "confi-\ndential"; digits keep their hyphen, so that "2020-\n2021" stays two numbers
-    r"|(?<=[^\W\d_][-\x02])\x02*[ \r]*\n[ ]*(?=[^\W\d_])"
-    r"|(?<=\x02))"
-)
+# Each begins with its sign, so that the rest is skipped at the speed of a search for that.
+_APOSTROPHE = re.compile(r"'(?<=[^\W_]')(?=[^\W_])")
+# "confi-\ndential"; digits keep their hyphen, so that "2020-\n2021" stays two numbers
+_BROKEN = re.compile(r"[-\x02](?<=[^\W\d_][-\x02])\x02*[ \r]*\n[ ]*(?=[^\W\d_])")
+_SOFT_INSIDE = re.compile(r"\x02(?![\x02 \r]*\n)")
+_SOFT = re.compile(r"\x02")
 # Written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Bopomofo, ideographs.
 _UNSPACED = (
     (0x0E00, 0x0EFF),
@@ -117,12 +116,21 @@ _TO_SPACE = {ord(char): " " for char in "'-\x02\n\r"}
 
 def _without_joints(folded: Folded) -> Folded:
     """The text without the apostrophes and hyphens that stand within a word."""
-    joints = [match.span() for match in _JOINED.finditer(folded.text)]
-    if not joints:
+    if SOFT_HYPHEN not in folded.text:
+        return _without(_APOSTROPHE, _without(_BROKEN, folded))
+    # At the end of a line a soft hyphen is a hyphen, anywhere else it is nothing.
+    for pattern in (_SOFT_INSIDE, _BROKEN, _SOFT, _APOSTROPHE):
+        folded = _without(pattern, folded)
+    return folded
+
+
+def _without(pattern: re.Pattern[str], folded: Folded) -> Folded:
+    found = [match.span() for match in pattern.finditer(folded.text)]
+    if not found:
         return folded
     kept = np.ones(len(folded.text), dtype=np.bool_)
     parts, end = [], 0
-    for first, last in joints:
+    for first, last in found:
         kept[first:last] = False
         parts.append(folded.text[end:first])
         end = last
