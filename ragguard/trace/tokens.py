@@ -170,6 +170,7 @@ def _borders(folded: Folded, codes: NDArray[np.uint32], within: NDArray[np.bool_
     if not unspaced.any():
         return np.zeros(0, dtype=np.int64)
     mark = np.isin(codes, [code for code in np.unique(codes).tolist() if _is_mark(code)])
+    unspaced &= ~mark
     base = np.maximum.accumulate(np.where(mark, 0, np.arange(codes.size)))
     border = within & ~mark & (unspaced | np.concatenate([[False], unspaced[base][:-1]]))
     border[1:] &= within[:-1]
