@@ -4,7 +4,7 @@ Absolute discounting, interpolated with a uniform floor: of the N running words
 and V different ones counted, every count c gives up the discount D, and what that
 frees is spread evenly over 2 V words, the V seen and as many again unseen:
 
-    p(w) = max(c(w) - D, 0) / N + (D V / N) / (2 V),    D = n1 / (n1 + 2 n2) in [0.1, 0.9]
+    p(w) = max(c(w) - D, 0) / N + (D V / N) / (2 V),    D = n1 / (n1 + 2 n2) in [0.5, 0.9]
 
 with n1 and n2 the words counted once and twice. The sum over the 2 V words is 1.
 An unseen word has p = D / (2 N): a few times less likely than one seen once, so a
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ragguard.trace.lexicon import Digests, Lexicon, digests, sorting
 
-_LEAST_DISCOUNT, _MOST_DISCOUNT = 0.1, 0.9
+_LEAST_DISCOUNT, _MOST_DISCOUNT = 0.5, 0.9
 
 
 class Unigrams:
