@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from ragguard.alignment.relevance import RelevanceScorer
+from ragguard.models.relevance import RelevanceScorer
 from ragguard.alignment.training.sources import training_half
 from ragguard.models.embedders import SentenceTransformerEmbedder
 from ragguard.models.pair_engine import PairEngine

@@ -6,6 +6,7 @@
     ├── ConfigurationError              a setting cannot be used            (exit 2)
     │   ├── InvalidValueError           one value is out of its range, also a ValueError
     │   ├── UnknownNameError            no plugin, score or field of that name
+    │   ├── ReaderMismatchError         a reranker was trained for another reader
     │   └── MissingDependencyError      an optional package is not installed
     ├── DataError                       the user's data cannot be used      (exit 2)
     │   ├── EmptyCorpusError            no passage with text
@@ -14,8 +15,12 @@
     │   ├── QuestionSetError            a question line is malformed
     │   │   ├── UnknownPassageError     `relevant` names an id the corpus lacks
     │   │   └── UnlocatedAnswerError    a relevant document was split and nothing says where
+    │   ├── PreferenceSetError          preferences contradict one another, or are of another question
+    │   │   └── SplitLeakageError       one question's cluster is in two splits
     │   ├── InvalidVectorError          NaN, infinite or wrongly shaped vectors
     │   ├── InvalidScoreError           NaN or missing retrieval score
+    │   ├── QuestionTooLongError        it leaves no room for a passage beside it
+    │   ├── MissingPropensityError      nobody recorded how likely an order of passages was
     │   └── ScoreOrientationError       the store's scores point the other way
     ├── IndexFileError                  an index on disk cannot be used     (exit 2)
     ├── ArtifactError                   a calibration cannot be used        (exit 2)
@@ -86,6 +91,12 @@ class MissingDependencyError(ConfigurationError):
     code = "missing_dependency"
 
 
+class ReaderMismatchError(ConfigurationError):
+    """A reranker learnt what another reader needs; both readers are named."""
+
+    code = "reader_mismatch"
+
+
 class DataError(RagGuardError):
     """The user's data cannot be used."""
 
@@ -129,6 +140,18 @@ class UnlocatedAnswerError(QuestionSetError):
     code = "unlocated_answer"
 
 
+class PreferenceSetError(DataError):
+    """Preferences contradict one another, are of several questions under one id, or too few to learn from."""
+
+    code = "preference_set"
+
+
+class SplitLeakageError(PreferenceSetError):
+    """Near-duplicate or augmented questions lie in different splits; the clusters are named by a question's id."""
+
+    code = "split_leakage"
+
+
 class InvalidVectorError(DataError):
     """Vectors hold NaN or infinity, or have another shape than the index."""
 
@@ -139,6 +162,18 @@ class InvalidScoreError(DataError):
     """A retrieval score is NaN, or missing where one is required."""
 
     code = "invalid_score"
+
+
+class QuestionTooLongError(DataError):
+    """A question leaves a model no room for a passage beside it; questions are never cut."""
+
+    code = "question_too_long"
+
+
+class MissingPropensityError(DataError):
+    """Feedback is to be weighted by how likely its order was, and nobody recorded that."""
+
+    code = "missing_propensity"
 
 
 class ScoreOrientationError(DataError):

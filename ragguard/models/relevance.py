@@ -1,0 +1,103 @@
+"""The alignment model as a reranker: how well a passage bears on a question.
+
+The binary head was also trained on questions in place of claims. It reads the
+passage as the source and the question as the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragguard.errors import QuestionTooLongError, UnknownNameError
+from ragguard.models.pair_engine import PairEngine
+from ragguard.models.pair_logits import ALIGNED, BINARY
+from ragguard.models.passage_windows import best_of, windows
+from ragguard.protocols import Fingerprint
+
+LongPassage: TypeAlias = Literal["best window", "beginning"]
+"""How a passage longer than the model takes is judged."""
+
+MOST_WINDOWS = 16
+"""Of one passage; what lies beyond is not read, so that one passage cannot take all the time."""
+
+_LEAST_ROOM = 32
+
+
+class RelevanceScorer:
+    """Scores (question, passage) pairs; a `PairScorer`.
+
+    The question is read whole or not at all. A passage longer than the room it leaves
+    is cut into overlapping windows and judged by the best of them, or by its beginning.
+
+    Args:
+        engine: a `PairEngine` to share; one of the bundled model by default.
+        long_passages: "best window" or "beginning".
+
+    Raises:
+        UnknownNameError: long passages can be judged in no such way.
+    """
+
+    def __init__(
+        self, engine: PairEngine | None = None, *, long_passages: LongPassage = "best window"
+    ) -> None:
+        if long_passages not in get_args(LongPassage):
+            raise UnknownNameError(
+                f"long passages cannot be judged by {long_passages!r}",
+                hint=f"one of {', '.join(get_args(LongPassage))}",
+            )
+        self.engine = PairEngine() if engine is None else engine
+        self.long_passages = long_passages
+
+    def score_pairs(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float64]:
+        """Return the log-odds that the passage answers the question, shape (len(pairs),).
+
+        Raises:
+            QuestionTooLongError: a question leaves no room for a passage.
+            ScoringError: the back end failed.
+            DeadlineExceededError: the turn's time ran out.
+        """
+        if not pairs:
+            return np.zeros(0)
+        cut = self._windows(pairs)
+        read = [(part, question) for (question, _), parts in zip(pairs, cut, strict=True) for part in parts]
+        two = self.engine.logits(read)[:, BINARY].astype(np.float64)
+        found = two[:, ALIGNED] - two[:, 1 - ALIGNED]
+        return best_of(found, [len(parts) for parts in cut])
+
+    def _windows(self, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
+        """Return the parts of each passage that are read beside its question."""
+        tokens = self.engine.tokens
+        whole = tokens.max_tokens - tokens.pair_overhead
+        asked = list(dict.fromkeys(question for question, _ in pairs))
+        taken = dict(zip(asked, tokens.counts(asked), strict=True))
+        longest, most = max(taken.values()), whole - _LEAST_ROOM
+        if longest > most:
+            raise QuestionTooLongError(
+                f"a question has {longest} tokens, and the reranker reads at most {most}",
+                hint="shorten the question; it is never cut",
+                details={"tokens": longest, "most": most},
+            )
+        spans = tokens.spans([passage for _, passage in pairs])
+        most_read = MOST_WINDOWS if self.long_passages == "best window" else 1
+        return [
+            windows(passage, where, room=whole - taken[question], most=most_read)
+            for (question, passage), where in zip(pairs, spans, strict=True)
+        ]
+
+    def warm_up(self) -> None:
+        """Load the weights now."""
+        self.engine.warm_up()
+
+    def fingerprint(self) -> Fingerprint:
+        """What determines a score: the engine's own, which head is read, and how long passages are."""
+        return {
+            "scorer": "relevance",
+            "version": 2,
+            "head": "binary",
+            "long_passages": self.long_passages,
+            "engine": self.engine.fingerprint(),
+        }
