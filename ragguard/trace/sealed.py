@@ -100,10 +100,11 @@ def open_array(path: Path, kinds: str, dimensions: int = 1) -> NDArray[Any]:
         IndexFileError: it is not such an array.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        # Not np.load, which would take archives and pickles for arrays as well.
+        array = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, EOFError, TypeError, SyntaxError) as error:
         raise broken(path, "is not an array") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.ndim != dimensions:
+    if array.dtype.kind not in kinds or array.ndim != dimensions:
         raise broken(path, "is not the array it should be")
     return np.asarray(array)
 
