@@ -93,6 +93,8 @@ class Scorer(Protocol):
         """Return scores by kind, one mapping a text; each at least 0."""
         ...
 
+    # A scorer with documents of its own also takes `without=`, see `Tracer.scores`.
+
     def fingerprint(self) -> Mapping[str, Any]: ...
 
 
@@ -210,7 +212,7 @@ def needed_answers(max_false_refusal: float, *, kinds: int = 1) -> int:
     Raises:
         InvalidValueError: the rate does not lie strictly between 0 and 1.
     """
-    if not (isinstance(max_false_refusal, int | float) and 0.0 < max_false_refusal < 1.0):
+    if not (0.0 < max_false_refusal < 1.0):
         raise InvalidValueError(
             f"max_false_refusal must lie strictly between 0 and 1, got {max_false_refusal!r:.40}",
             hint="e.g. 0.01",
@@ -222,6 +224,7 @@ def calibrate_trace(
     tracer: Scorer,
     benign: Sequence[str],
     *,
+    without: Sequence[str | None] | None = None,
     max_false_refusal: float = 0.01,
     split: Split = "max",
     subject: Literal["answer", "question", "passage"] = "answer",
@@ -232,8 +235,9 @@ def calibrate_trace(
 
     Args:
         tracer: as it will serve.
-        benign: texts that must not be refused, like those served; none of them may have
-            served as `trusted` document or otherwise shaped the tracer.
+        benign: texts that must not be refused, like those served.
+        without: for each the id of the trusted document that it is, or None. A text that
+            is registered as trusted supports itself, which those served do not.
         max_false_refusal: eps in (0, 1), in total over all corpora.
         split: see the module.
         subject: what the texts are.
@@ -250,9 +254,10 @@ def calibrate_trace(
         raise InvalidValueError(f"valid_days must be more than 0, got {valid_days!r:.40}")
     needed = needed_answers(max_false_refusal)
     if len(benign) >= needed:
-        rows = tracer.scores(benign)
-        names = (WHOLE,) if split == "max" else tuple(sorted({kind for row in rows for kind in row}))
-        needed = needed_answers(max_false_refusal, kinds=max(1, len(names)))
+        rows = tracer.scores(benign) if without is None else _scores(tracer, benign, without)
+        kinds = {kind for row in rows for kind in row}
+        names = (WHOLE,) if split == "max" or not kinds else tuple(sorted(kinds))
+        needed = needed_answers(max_false_refusal, kinds=len(names))
     if len(benign) < needed:
         raise TooFewAnswersError(
             f"{len(benign)} benign answers are too few for max_false_refusal={max_false_refusal:g}: "
@@ -260,10 +265,10 @@ def calibrate_trace(
             hint="add benign answers, or allow more false refusals",
             details={"n": len(benign), "needed": needed, "max_false_refusal": max_false_refusal},
         )
-    columns = {name: np.array([_grouped(row, names)[name] for row in rows]) for name in names or (WHOLE,)}
+    columns = {name: np.array([_grouped(row, names)[name] for row in rows]) for name in names}
     if not all(np.isfinite(values).all() for values in columns.values()):
         raise InvalidValueError("the score of a benign answer is not a finite number")
-    created, level = now(), max_false_refusal / max(1, len(columns))
+    created, level = now(), max_false_refusal / len(columns)
     statement = TraceStatement(
         version=_version(),
         created=created,
@@ -276,6 +281,11 @@ def calibrate_trace(
         fingerprints=dict(tracer.fingerprint()),
     )
     return TraceCalibration(statement, columns)
+
+
+def _scores(tracer: Any, benign: Sequence[str], without: Sequence[str | None]) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = tracer.scores(benign, without=without)
+    return rows
 
 
 def _grouped(scores: Scores, names: Sequence[str]) -> dict[str, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ import yaml
 
 from ragguard.errors import DuplicateIdError, IndexFileError, UnreadableFileError
 from ragguard.trace.documents import TraceDocument
+from ragguard.trace.sealed import read_json, write_json
 
 MOST_BYTES = 1 << 20
 MOST_EXAMPLES = 100
@@ -66,10 +65,7 @@ def load_policy(path: str | Path) -> tuple[PolicyClause, ...]:
 def store_policy(folder: str | Path, clauses: Sequence[PolicyClause]) -> Path:
     """Write the clauses beside an index, so that it can be opened without the YAML."""
     path = Path(folder) / FILE_NAME
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = json.dumps({"clauses": [asdict(clause) for clause in clauses]}, ensure_ascii=False, indent=2)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, {"clauses": [asdict(clause) for clause in clauses]})
     return path
 
 
@@ -83,8 +79,8 @@ def stored_policy(folder: str | Path) -> tuple[PolicyClause, ...] | None:
     if not path.exists():
         return None
     try:
-        return _clauses(json.loads(path.read_text(encoding="utf-8")), where=FILE_NAME)
-    except (OSError, ValueError, RecursionError, UnreadableFileError, DuplicateIdError) as error:
+        return _clauses(read_json(path), where=FILE_NAME)
+    except (UnreadableFileError, DuplicateIdError) as error:
         raise IndexFileError(
             f"{FILE_NAME} of the index cannot be read", hint="build the index again"
         ) from _Unquoted(error)
