@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.alignment.combiner import Combiner, load_combiner, plain_combiner
-from ragguard.alignment.engines import shared_engine
 from ragguard.alignment.features import NAMES
 from ragguard.alignment.outcomes import Judged, evidence_of, nothing_to_read
 from ragguard.alignment.reading import LEAST_CHUNK, AnswerReading, Engine, prepare, read_answers, read_early
 from ragguard.errors import InvalidValueError, ScoringError
 from ragguard.models.pair_model import BUNDLED, model_folder
+from ragguard.models.shared_engines import shared_engine
 from ragguard.protocols import Fingerprint
 from ragguard.types import Claim, Evidence, Passage
 

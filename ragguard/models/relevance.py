@@ -7,16 +7,19 @@ passage as the source and the question as the claim.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.errors import QuestionTooLongError, UnknownNameError
-from ragguard.models.pair_engine import PairEngine
 from ragguard.models.pair_logits import ALIGNED, BINARY
 from ragguard.models.passage_windows import best_of, windows
+from ragguard.models.shared_engines import shared_engine
 from ragguard.protocols import Fingerprint
+
+if TYPE_CHECKING:
+    from ragguard.models.pair_engine import PairEngine
 
 LongPassage: TypeAlias = Literal["best window", "beginning"]
 """How a passage longer than the model takes is judged."""
@@ -34,7 +37,7 @@ class RelevanceScorer:
     is cut into overlapping windows and judged by the best of them, or by its beginning.
 
     Args:
-        engine: a `PairEngine` to share; one of the bundled model by default.
+        engine: a `PairEngine` to share; by default that of the bundled model, shared in this process.
         long_passages: "best window" or "beginning".
 
     Raises:
@@ -49,7 +52,7 @@ class RelevanceScorer:
                 f"long passages cannot be judged by {long_passages!r}",
                 hint=f"one of {', '.join(get_args(LongPassage))}",
             )
-        self.engine = PairEngine() if engine is None else engine
+        self.engine = shared_engine() if engine is None else engine
         self.long_passages = long_passages
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]], /) -> NDArray[np.float64]:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ragguard.alignment.aligner import AlignmentAligner
-from ragguard.alignment.engines import shared_engine
 from ragguard.alignment.guard import ConsistencyGuard
 from ragguard.errors import UnknownNameError
 from ragguard.models.pair_model import save_pair_model
+from ragguard.models.shared_engines import shared_engine
 from tests.models.random_models import random_pair_model
 
 
