@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ragguard.conformal.calibration import Calibration, CorpusChange
 
 
+_GIVEN_THE_ALIGNER = frozenset({"trace", "passages"})
+"""Guards that read with an aligner and, living in another pillar, know none by themselves."""
+
+
 def build_pipeline(
     settings: Settings,
     calibration: Calibration | None,
@@ -60,8 +64,10 @@ def _steps(settings: Settings) -> list[Step]:
 
 
 def _options(settings: GuardSettings) -> dict[str, Any]:
-    """The options, with an aligner given by name made from its entry point."""
+    """The options, with an aligner given by name made from its entry point; null is none at all."""
     options = dict(settings.options)
+    if settings.use in _GIVEN_THE_ALIGNER:
+        options.setdefault("aligner", "alignment")
     if isinstance(options.get("aligner"), str):
         options["aligner"] = registry.create("ragguard.aligners", options["aligner"])
     return options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from ragguard.cli.output import emit
 from ragguard.cli.trace_options import (
     DenyOption,
     IndexArgument,
+    JsonOption,
     PolicyOption,
     TrustedOption,
     private,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from ragguard.trace.documents import TraceDocument
     from ragguard.trace.index import TraceIndex
     from ragguard.trace.policy import PolicyClause
-
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
 
 
 def build(
@@ -98,8 +97,22 @@ def info(folder: IndexArgument, as_json: JsonOption = False) -> None:
     """Show what an index holds, and what it was calibrated for; no text of it."""
     from ragguard.trace.index import TraceIndex
 
-    index = TraceIndex.open(folder)
-    emit({"index": str(folder), **index.info()}, as_json=as_json, title=str(folder))
+    body = {"index": str(folder), **TraceIndex.open(folder).info(), **_promised(folder)}
+    emit(body, as_json=as_json, title=str(folder))
+
+
+def _promised(folder: Path) -> dict[str, Any]:
+    """The ids of the clauses, and what the calibration states."""
+    from ragguard.cli.trace_tracer import stored_calibration
+    from ragguard.trace.policy import stored_policy
+
+    held = stored_calibration(folder)
+    stated = None
+    if held is not None:
+        fields = {"id", "created", "expires", "max_false_refusal", "n", "split", "subject", "thresholds"}
+        stated = {"id": held.statement.id, **held.statement.model_dump(mode="json", include=fields)}
+    clauses = [clause.id for clause in stored_policy(folder) or ()]
+    return {"clauses": clauses, "calibration": stated}
 
 
 def _require_some(given: dict[str, list[Path] | None]) -> None:

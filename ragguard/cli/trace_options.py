@@ -30,10 +30,7 @@ PolicyOption = Annotated[
     list[Path] | None,
     typer.Option("--policy", metavar="FILE…", help="YAML clauses that answers must not conflict with."),
 ]
-SemanticOption = Annotated[
-    bool,
-    typer.Option("--semantic/--no-semantic", help="Also paraphrases and policies; else verbatim text alone."),
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON line on stdout.")]
 
 
 class TakesSeveral(TyperCommand):
