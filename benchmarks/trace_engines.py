@@ -54,7 +54,7 @@ def ours_lookup(folder: Path, answers: Path) -> dict[str, Any]:
     from ragguard.trace.tokens import tokenise
 
     tokenise(_WARM)
-    base = _resident()
+    base, mapped = _resident(), _mapped()
     start = time.perf_counter()
     corpus = TraceIndex.open(folder).corpora["deny"]
     opened = time.perf_counter() - start
@@ -67,6 +67,7 @@ def ours_lookup(folder: Path, answers: Path) -> dict[str, Any]:
         "open_seconds": opened,
         "resident_after_open": grown,
         "resident_after_lookups": _resident() - base,
+        "mapped_after_lookups": _mapped() - mapped,
         "tokenise": _spread(split),
         "match": _spread(matched),
         "spans": [[(m.start, m.end) for m in each] for each in found],
@@ -75,11 +76,12 @@ def ours_lookup(folder: Path, answers: Path) -> dict[str, Any]:
 
 def ours_array(corpus: Path, folder: Path) -> dict[str, Any]:
     """Sort suffixes alone: word ids in memory to a suffix array in memory, the step the two designs share."""
-    from pydivsufsort import divsufsort
+    from ragguard.trace.suffix_array import build, token_type
 
     words = [word for _, own in _words(corpus) for word in own]
-    ids = np.unique(np.array(words), return_inverse=True)[1].astype(np.uint16)
-    seconds, _ = _repeated(lambda: divsufsort(ids))
+    known, ids = np.unique(np.array(words), return_inverse=True)
+    tokens = (ids + 1).astype(token_type(len(known)))
+    seconds, _ = _repeated(lambda: build(tokens))
     return {"seconds": seconds, "tokens": len(words), "folder": folder.name}
 
 
@@ -144,7 +146,7 @@ def infini_gram_lookup(folder: Path, answers: Path) -> dict[str, Any]:
 
     ids: dict[str, int] = json.loads(folder.with_suffix(".words.json").read_text(encoding="utf-8"))
     asked = [[ids.get(word, _RARE) for word in _split(text)] for _, text in read(answers)]
-    base = _resident()
+    base, mapped = _resident(), _mapped()
     start = time.perf_counter()
     engine = InfiniGramEngine(
         index_dir=str(folder), eos_token_id=65_534, vocab_size=65_535, version=4, token_dtype="u16"
@@ -162,6 +164,7 @@ def infini_gram_lookup(folder: Path, answers: Path) -> dict[str, Any]:
         "open_seconds": opened,
         "resident_after_open": grown,
         "resident_after_lookups": _resident() - base,
+        "mapped_after_lookups": _mapped() - mapped,
         "match": _spread(matched),
         "spans": found,
     }
@@ -229,6 +232,11 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
 
 def _resident() -> int:
     return int(psutil.Process(os.getpid()).memory_info().rss)
+
+
+def _mapped() -> int:
+    """Bytes of mapped files in memory: what a lookup has touched, and what the kernel read beside it."""
+    return int(psutil.Process(os.getpid()).memory_info().shared)
 
 
 def _disk(folder: Path) -> int:

@@ -104,4 +104,4 @@ def _growth(row: Mapping[str, Any]) -> str:
     grown = f"{row['resident_after_lookups'] / 2**20:.1f} MiB"
     if row["disk_bytes"] < _TELLING:
         return grown
-    return f"{grown} ({row['resident_after_lookups'] / row['disk_bytes']:.0%} of the files)"
+    return f"{grown} ({row['mapped_after_lookups'] / row['disk_bytes']:.0%} of the files)"
