@@ -26,7 +26,7 @@ from ragguard.errors import (
 from ragguard.evaluation.asked import Questions, as_questions, resolved
 from ragguard.evaluation.corpus_watch import CorpusWatch
 from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions
-from ragguard.judgement import CUT
+from ragguard.judgement import CUT, RERANKED
 from ragguard.models.generators import as_generator
 from ragguard.pipeline import Parts, Step, as_messages
 from ragguard.types import Message, Mode, OnError, Report, Stage, Turn
@@ -299,11 +299,11 @@ class Guard:
 
 
 def _unmarked(turn: Turn) -> Turn:
-    """The turn without the mark of an earlier cut, unless it brings the passages that were cut."""
-    # Metadata may come from a client: passages still to be retrieved cannot have been cut.
-    if turn.passages is not None or CUT not in turn.metadata:
+    """The turn without the marks of an earlier check, unless it brings the passages that were checked."""
+    # Metadata may come from a client: passages still to be retrieved cannot have been scored or cut.
+    if turn.passages is not None or not {CUT, RERANKED} & turn.metadata.keys():
         return turn
-    return turn.replace(metadata={key: value for key, value in turn.metadata.items() if key != CUT})
+    return turn.replace(metadata={k: v for k, v in turn.metadata.items() if k not in (CUT, RERANKED)})
 
 
 def _require_upstream(calibration: Calibration, steps: Sequence[Step]) -> None:

@@ -21,6 +21,8 @@ from ragguard.types import (
 
 CUT = "ragguard_cut"
 """Key of a turn's metadata: which cut its passages went through, and what has voided its promise since."""
+RERANKED = "ragguard_reranked"
+"""Key of a turn's metadata: who scored its passages anew, for which question."""
 
 _ACTION_ON_ERROR = {OnError.REFUSE: Action.REFUSE, OnError.ABSTAIN: Action.ABSTAIN, OnError.PASS: Action.PASS}
 _REQUEST = ("do", "claims", "attempt", "attempts", "unsupported", "feedback")

@@ -6,7 +6,7 @@ passage as the source and the question as the claim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -16,6 +16,7 @@ from ragguard.errors import QuestionTooLongError, UnknownNameError
 from ragguard.models.pair_logits import ALIGNED, BINARY
 from ragguard.models.passage_windows import best_of, windows
 from ragguard.models.shared_engines import shared_engine
+from ragguard.models.tokens import Spans
 from ragguard.protocols import Fingerprint
 
 if TYPE_CHECKING:
@@ -65,31 +66,13 @@ class RelevanceScorer:
         """
         if not pairs:
             return np.zeros(0)
-        cut = self._windows(pairs)
+        tokens = self.engine.tokens
+        most = MOST_WINDOWS if self.long_passages == "best window" else 1
+        cut = read_beside(pairs, tokens.spans, room=tokens.max_tokens - tokens.pair_overhead, most=most)
         read = [(part, question) for (question, _), parts in zip(pairs, cut, strict=True) for part in parts]
         two = self.engine.logits(read)[:, BINARY].astype(np.float64)
         found = two[:, ALIGNED] - two[:, 1 - ALIGNED]
         return best_of(found, [len(parts) for parts in cut])
-
-    def _windows(self, pairs: Sequence[tuple[str, str]]) -> list[list[str]]:
-        """Return the parts of each passage that are read beside its question."""
-        tokens = self.engine.tokens
-        whole = tokens.max_tokens - tokens.pair_overhead
-        asked = list(dict.fromkeys(question for question, _ in pairs))
-        taken = dict(zip(asked, tokens.counts(asked), strict=True))
-        longest, most = max(taken.values()), whole - _LEAST_ROOM
-        if longest > most:
-            raise QuestionTooLongError(
-                f"a question has {longest} tokens, and the reranker reads at most {most}",
-                hint="shorten the question; it is never cut",
-                details={"tokens": longest, "most": most},
-            )
-        spans = tokens.spans([passage for _, passage in pairs])
-        most_read = MOST_WINDOWS if self.long_passages == "best window" else 1
-        return [
-            windows(passage, where, room=whole - taken[question], most=most_read)
-            for (question, passage), where in zip(pairs, spans, strict=True)
-        ]
 
     def warm_up(self) -> None:
         """Load the weights now."""
@@ -104,3 +87,36 @@ class RelevanceScorer:
             "long_passages": self.long_passages,
             "engine": self.engine.fingerprint(),
         }
+
+
+def read_beside(
+    pairs: Sequence[tuple[str, str]],
+    spans_of: Callable[[Sequence[str]], list[Spans]],
+    *,
+    room: int,
+    most: int = MOST_WINDOWS,
+) -> list[list[str]]:
+    """Return the parts of each passage that a model reads beside its question, at least one a pair.
+
+    Args:
+        pairs: (question, passage), at least one.
+        spans_of: the tokens of texts, as character ranges.
+        room: tokens for question and passage together.
+        most: parts of one passage.
+
+    Raises:
+        QuestionTooLongError: a question leaves no room for a passage.
+    """
+    asked = list(dict.fromkeys(question for question, _ in pairs))
+    taken = dict(zip(asked, map(len, spans_of(asked)), strict=True))
+    longest, limit = max(taken.values()), room - _LEAST_ROOM
+    if longest > limit:
+        raise QuestionTooLongError(
+            f"a question has {longest} tokens, and the reranker reads at most {limit}",
+            hint="shorten the question; it is never cut",
+            details={"tokens": longest, "most": limit},
+        )
+    return [
+        windows(passage, where, room=room - taken[question], most=most)
+        for (question, passage), where in zip(pairs, spans_of([p for _, p in pairs]), strict=True)
+    ]

@@ -45,7 +45,13 @@ class TokenReader:
             one.encode_special_tokens = reads_special == "as text"
 
     @classmethod
-    def from_folder(cls, folder: Path, *, max_tokens: int) -> TokenReader:
+    def from_folder(
+        cls,
+        folder: Path,
+        *,
+        max_tokens: int,
+        reads_special: Literal["as tokens", "as text"] = "as tokens",
+    ) -> TokenReader:
         """Read `tokenizer.json` of a model folder.
 
         Raises:
@@ -58,7 +64,7 @@ class TokenReader:
                 f"{folder.name} has no tokenizer.json, and character offsets need one",
                 hint="use a model with a fast tokenizer",
             ) from error
-        return cls(definition, max_tokens=max_tokens)
+        return cls(definition, max_tokens=max_tokens, reads_special=reads_special)
 
     def spans(self, texts: Sequence[str]) -> list[Spans]:
         """Return the character range of every token of every text."""

@@ -8,7 +8,7 @@ import pytest
 from ragguard.errors import QuestionTooLongError, UnknownNameError
 from ragguard.models.pair_engine import PairEngine
 from ragguard.models.passage_windows import best_of, windows
-from ragguard.models.relevance import RelevanceScorer
+from ragguard.models.relevance import RelevanceScorer, read_beside
 from tests.models.random_models import TEXTS, random_pair_model
 
 QUESTION = "Who bought Dino?"
@@ -52,9 +52,10 @@ def test_nothing_of_a_question_is_ever_cut(engine: PairEngine) -> None:
 
 def test_every_window_fits_beside_its_question(engine: PairEngine) -> None:
     pairs = [(QUESTION, LONG), (QUESTION, TEXTS[0])]
-    cut = RelevanceScorer(engine)._windows(pairs)
+    tokens = engine.tokens
+    cut = read_beside(pairs, tokens.spans, room=tokens.max_tokens - tokens.pair_overhead)
     read = [(part, question) for (question, _), parts in zip(pairs, cut, strict=True) for part in parts]
-    assert sum(one.cut for one in engine.tokens.encode(read)) == 0
+    assert sum(one.cut for one in tokens.encode(read)) == 0
 
 
 def test_no_pairs_have_no_scores(engine: PairEngine) -> None:
