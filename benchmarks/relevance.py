@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from ragguard.models.relevance import RelevanceScorer
 from ragguard.alignment.training.sources import training_half
 from ragguard.models.embedders import SentenceTransformerEmbedder
 from ragguard.models.pair_engine import PairEngine
+from ragguard.models.relevance import RelevanceScorer
 
 Question = tuple[str, list[str], list[bool]]
 """A question, its candidates, and which of them are right."""
