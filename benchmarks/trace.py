@@ -10,9 +10,10 @@ Interrupting prints what is measured so far and exits 130. See benchmarks/README
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -28,12 +29,13 @@ from benchmarks.trace_index import Plan, Row, Told, measure_index, summarise
 from benchmarks.trace_tables import index_markdown
 from ragguard._version import __version__
 
-# Each has `measure(options, told) -> dict` and `markdown(document) -> str`.
+# Modules run by themselves, each printing one JSON document; one with `markdown` has tables, too.
 OTHERS = {
     "paraphrases": "benchmarks.trace_paraphrases",
     "safety": "benchmarks.trace_safety",
     "passages": "benchmarks.trace_passages",
 }
+_WITHOUT_DATA = ("paraphrases",)
 PARTS = ("index", *OTHERS)
 _DIGITS = 6
 
@@ -65,10 +67,16 @@ def markdown(document: Mapping[str, Any]) -> str:
         parts.append(index_markdown(document["index"]))
     for name, module in OTHERS.items():
         if name in document:
-            found = document[name]
-            skipped = found.get("skipped")
-            parts.append(skipped if skipped else importlib.import_module(module).markdown(found))
+            parts.append(_other_markdown(name, module, document[name]))
     return "\n\n".join(parts) + "\n"
+
+
+def _other_markdown(name: str, module: str, found: Mapping[str, Any]) -> str:
+    missing = found.get("skipped") or found.get("failed")
+    if missing:
+        return f"{name}: {missing}"
+    tables = getattr(importlib.import_module(module), "markdown", None)
+    return str(tables(found)) if tables else f"{name}: no tables; see the JSON"
 
 
 def rounded(value: Any) -> Any:
@@ -94,7 +102,25 @@ def _measure(options: argparse.Namespace, document: dict[str, Any]) -> None:
             if part == "index":
                 _index(options, document, told)
                 continue
-            document[part] = importlib.import_module(OTHERS[part]).measure(options, told)
+            told(f"{part}, as {OTHERS[part]} tells below", 0, 1)
+            document[part] = _other(part, OTHERS[part], options.data)
+            told(part, 1, 1)
+
+
+def _other(part: str, module: str, data: Path) -> dict[str, Any]:
+    """What another benchmark prints; it runs in a process of its own, so that its models leave with it."""
+    if importlib.util.find_spec(module) is None:
+        return {"skipped": f"there is no {module}"}
+    command = [sys.executable, "-m", module, "--json"]
+    if part not in _WITHOUT_DATA:
+        command += ["--data", str(data)]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if found.returncode:
+        return {"failed": f"{module} ended with code {found.returncode}"}
+    if not found.stdout.strip():
+        return {"skipped": f"{module} found no data at {data}"}
+    document: dict[str, Any] = json.loads(found.stdout)
+    return document
 
 
 def _index(options: argparse.Namespace, document: dict[str, Any], told: Told) -> None:

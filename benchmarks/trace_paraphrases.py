@@ -42,10 +42,9 @@ Score = Callable[[Sequence[str]], NDArray[np.float64]]
 Told = Callable[[str, int, int], None]
 
 
-def measure(options: argparse.Namespace, told: Told) -> dict[str, Any]:
+def measure(aligner: Aligner, told: Told) -> dict[str, Any]:
     """Return recall, false alarms and separation of every row, and policy conflicts."""
     start = time.perf_counter()
-    aligner = _aligner(getattr(options, "aligner", "alignment"))
     embedder = SentenceTransformerEmbedder()
     with tempfile.TemporaryDirectory(prefix="ragguard-trace-") as name:
         rows = _rows(Path(name), embedder, aligner)
@@ -56,6 +55,7 @@ def measure(options: argparse.Namespace, told: Told) -> dict[str, Any]:
         told("policy conflicts", len(rows), len(rows) + 1)
         policy = _policy(Path(name), embedder, aligner)
     return {
+        "benchmark": "trace_paraphrases",
         "rows": found,
         "reference_by_hand": _by_hand(),
         "policy": policy,
@@ -267,7 +267,7 @@ def main() -> int:
     def told(what: str, done: int, total: int, /) -> None:
         sys.stderr.write(f"{done + 1}/{total} {what}\n")
 
-    found = measure(options, told)
+    found = measure(_aligner(options.aligner), told)
     sys.stdout.write(
         (markdown(found) if options.markdown else json.dumps(found, indent=None if options.json else 1))
         + "\n"
