@@ -66,7 +66,13 @@ def clusters_of(groups: Sequence[Group], *, similar: float = SIMILAR) -> dict[st
     return {group.query_id: union.find(group.query_id) for group in groups}
 
 
-def split(groups: Sequence[Group], *, shares: tuple[float, float] = (0.2, 0.3), seed: int = 0) -> Splits:
+def split(
+    groups: Sequence[Group],
+    *,
+    shares: tuple[float, float] = (0.2, 0.3),
+    seed: int = 0,
+    similar: float = SIMILAR,
+) -> Splits:
     """Return the groups in three splits, whole clusters at a time.
 
     Splits that the examples declare are kept ("held_out" is a test split), and
@@ -79,12 +85,13 @@ def split(groups: Sequence[Group], *, shares: tuple[float, float] = (0.2, 0.3), 
         groups: one a question.
         shares: of the validation and the test split.
         seed: of the draw.
+        similar: as in `clusters_of`.
 
     Raises:
         SplitLeakageError: the declared splits tear a cluster apart.
         PreferenceSetError: an unknown split is declared, only some questions have one, or a split is empty.
     """
-    clusters = clusters_of(groups)
+    clusters = clusters_of(groups, similar=similar)
     declared = {group.query_id: _declared(group) for group in groups if group.split is not None}
     if declared and len(declared) != len(groups):
         raise PreferenceSetError(
