@@ -26,26 +26,39 @@ SIGNALS = ("rules", "hidden", "hidden_rules", "question", "imperative", "outlier
 """What is known of a unit, in the order of the columns of `Reading.signals`."""
 
 _IMPERATIVE = re.compile(
-    r"^\W{0,6}(?:(?:please|kindly|now|also|then|next|finally|first|instead|just|always|never|do not|don'?t|remember to"
-    r"|make sure (?:to|that)?|be sure to|go ahead and|can you|could you|would you|will you|i (?:want|need|would like) you to"
+    r"^\W{0,6}(?:(?:please|kindly|now|also|then|next|finally|first|instead"
+    r"|just|always|never|do not|don'?t|remember to"
+    r"|make sure (?:to|that)?|be sure to|go ahead and|can you|could you"
+    r"|would you|will you|i (?:want|need|would like) you to"
     r"|help me(?: to)?|you (?:must|should|need to|have to|are to)),? ){0,3}"
-    r"(?!(?:the|this|that|these|those|there|their|they|then|what|when|where|which|while|who|with|within|and|but|for|from"
-    r"|his|her|its|our|your|she|you|all|any|some|most|many|both|each|such|one|two|after|before|during|since|until|under"
-    r"|although|however|because|about|into|over|also|not|has|had|have|was|were|are|can|may|will|would|could|should)\b)"
-    r"(?P<verb>[a-z]{2,14})\b (?:(?P<me>me|us)\b|(?:a|an|the|this|that|these|your|all|any|some|each|every|how|what|why|which"
-    r"|whether|if|it|them|in|on|to|with|for|from|between|about|of|as|out|up|down|into|by|no|only|\d+|['\"\u2018\u201c])\b)"
+    r"(?!(?:the|this|that|these|those|there|their|they|then|what|when"
+    r"|where|which|while|who|with|within|and|but|for|from"
+    r"|his|her|its|our|your|she|you|all|any|some|most|many|both|each"
+    r"|such|one|two|after|before|during|since|until|under"
+    r"|although|however|because|about|into|over|also|not|has|had|have"
+    r"|was|were|are|can|may|will|would|could|should)\b)"
+    r"(?P<verb>[a-z]{2,14})\b (?:(?P<me>me|us)\b|(?:a|an|the|this|that"
+    r"|these|your|all|any|some|each|every|how|what|why|which"
+    r"|whether|if|it|them|in|on|to|with|for|from|between|about|of|as"
+    r"|out|up|down|into|by|no|only|\d+|['\"\u2018\u201c])\b)"
 )
 # Ordinary words for work that is asked for, whatever stands after them.
 _TASKS = re.compile(
-    r"^\W{0,6}(?:(?:please|kindly|now|also|then|next|finally|first|instead|can you|could you|would you|will you"
-    r"|i (?:want|need|would like) you to|help me(?: to)?),? ){0,2}(?P<task>add|analy[sz]e|answer|argue|brainstorm|calculate|check"
-    r"|classify|compare|compose|compute|convert|correct|create|debug|decide|define|describe|design|determine|develop|discuss|draft"
-    r"|draw up|enumerate|estimate|evaluate|explain|find|generate|give|help|identify|illustrate|imagine|improve|invent|list|name"
-    r"|outline|paraphrase|plan|predict|prepare|produce|propose|provide|prove|rank|recommend|rephrase|reply|respond|review|rewrite"
+    r"^\W{0,6}(?:(?:please|kindly|now|also|then|next|finally|first|instead"
+    r"|can you|could you|would you|will you"
+    r"|i (?:want|need|would like) you to|help me(?: to)?),? ){0,2}(?P<task>add"
+    r"|analy[sz]e|answer|argue|brainstorm|calculate|check"
+    r"|classify|compare|compose|compute|convert|correct|create|debug"
+    r"|decide|define|describe|design|determine|develop|discuss|draft"
+    r"|draw up|enumerate|estimate|evaluate|explain|find|generate|give"
+    r"|help|identify|illustrate|imagine|improve|invent|list|name"
+    r"|outline|paraphrase|plan|predict|prepare|produce|propose|provide"
+    r"|prove|rank|recommend|rephrase|reply|respond|review|rewrite"
     r"|show|simplify|solve|suggest|summari[sz]e|teach|tell|translate|write)\b (?![a-z]+ed\b)"
 )
 _ASKS = re.compile(
-    r"^\W{0,6}(?:what|who|whom|whose|when|where|which|why|how|can|could|would|will|should|do|does|did|is|are|was|were|has|have"
+    r"^\W{0,6}(?:what|who|whom|whose|when|where|which|why|how|can|could"
+    r"|would|will|should|do|does|did|is|are|was|were|has|have"
     r"|may|am|in which|in what|at what|to what|from which|on which|for what)\b"
 )
 _QUESTION = re.compile(r"[?\uff1f\u061f]['\"\u2019\u201d)\]]{0,3}\s*$")

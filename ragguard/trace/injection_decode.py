@@ -127,7 +127,7 @@ def _from_escapes(found: str) -> str | None:
 
 
 def _from_apart(found: str) -> str | None:
-    """ "i g n o r e  a l l": words are what wider gaps part."""
+    """Words are what the wider gaps part, as in <i g n o r e  a l l>."""
     words = ["".join(re.findall(r"\w", word)) for word in re.split(r"\s{2,}", found)]
     letters = "".join(words)
     if sum(ch.isalpha() for ch in letters) < 0.8 * len(letters) or len(letters) < 8:

@@ -73,9 +73,9 @@ class InjectionScorer:
 
     def __init__(
         self,
-        embedder: Embedder | None | str = "bundled",
+        embedder: Embedder | str | None = "bundled",
         *,
-        head: InjectionHead | None | str = "bundled",
+        head: InjectionHead | str | None = "bundled",
         tracer: Tracer | None = None,
         most_units: int = 400,
         cache: int = 20_000,
@@ -101,7 +101,9 @@ class InjectionScorer:
 
     def judge(self, texts: Sequence[str]) -> list[Judged]:
         """Return what is known of each text, in order; the same for the same text, always."""
-        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        # A deny corpus may grow while it serves: what it did not know then is asked anew.
+        known_to = b"" if self._tracer is None else repr(self._tracer.index.fingerprint()).encode()
+        keys = [hashlib.sha256(known_to + text.encode("utf-8", "surrogatepass")).digest() for text in texts]
         with self._lock:
             known = {key: self._cache[key] for key in keys if key in self._cache}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
@@ -230,7 +232,8 @@ def _judged(
     return Judged(
         score=round(float(max(scores[worst], worst_known)), 5),
         span=Span(start=start, end=end),
-        signals={name: round(float(signals[worst, i]), 4) for i, name in enumerate(SIGNALS)} | {"known": worst_known},
+        signals={name: round(float(signals[worst, i]), 4) for i, name in enumerate(SIGNALS)}
+        | {"known": worst_known},
         findings=findings,
         unread=len(reading.units) - len(rows),
         vector=mean,
@@ -242,7 +245,9 @@ def _without_units(findings: tuple[Finding, ...], known: float, head: InjectionH
     signals = np.zeros((1, len(SIGNALS)))
     signals[0, 1] = max((f.weight for f in findings), default=0.0)
     score = float(head.score(signals, None)[0]) if findings else 0.0
-    return Judged(round(max(score, known), 5), None, {"hidden": signals[0, 1], "known": known}, findings, 0, None)
+    return Judged(
+        round(max(score, known), 5), None, {"hidden": signals[0, 1], "known": known}, findings, 0, None
+    )
 
 
 def _unit(vector: NDArray[Any]) -> FloatArray:
