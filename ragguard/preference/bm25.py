@@ -1,73 +1,46 @@
-"""BM25: how much of a question's rarer words a passage holds."""
+"""BM25 among a question's candidates: how much of its rarer words each holds.
+
+The word statistics are those of the candidates alone, so there is no index, no
+state and nothing to keep current: the same candidates give the same scores. What
+every candidate holds (the topic) then counts little, and what sets one apart counts
+most, which is what reordering them needs.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.errors import MissingDependencyError
+from ragguard.text.words import content_word_list
 
-_STOP_WORDS = "en"
+K1, B = 1.5, 0.75
+VARIANT = f"candidates, stems, k1 {K1}, b {B}"
+"""In fingerprints."""
 
 
-class Bm25:
-    """Scores passages by words, with the word statistics of just these passages.
+def bm25_scores(question: str, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return one score a text, shape (len(texts),), 0 where it shares no word with the question.
 
-    Made from a question's candidates it needs no index and no state: the same
-    candidates give the same scores. Made from a whole corpus it is the usual baseline.
-
-    Args:
-        texts: the passages; words are compared in lower case, English stop words left out.
-
-    Raises:
-        MissingDependencyError: bm25s is not installed.
+    A word that the question repeats counts once.
 
     References:
-        Robertson and Zaragoza (2009), The Probabilistic Relevance Framework: BM25 and Beyond.
-        Lù (2024), BM25S, arXiv 2407.03618 (the variant is Lucene's, k1 = 1.5, b = 0.75).
+        Robertson and Zaragoza (2009), The Probabilistic Relevance Framework: BM25 and
+        Beyond, section 3; the weight of a word is Lucene's, which is never negative.
     """
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._library = _library()
-        self._count = len(texts)
-        words = self._words(texts)
-        self._index: Any = None
-        if any(words):
-            self._index = self._library.BM25(method="lucene", k1=1.5, b=0.75)
-            self._index.index(words, show_progress=False)
-
-    def scores(self, question: str) -> NDArray[np.float64]:
-        """Return one score a passage, shape (passages,), 0 where no word is shared, in the order given."""
-        words = self._words([question])[0]
-        if self._index is None or not words:
-            return np.zeros(self._count)
-        found: NDArray[np.float64] = np.asarray(self._index.get_scores(words), dtype=np.float64)
+    found = np.zeros(len(texts))
+    words = [content_word_list(text) for text in texts]
+    lengths = np.array([len(each) for each in words], dtype=np.float64)
+    if not lengths.any():
         return found
-
-    def _words(self, texts: Sequence[str]) -> list[list[str]]:
-        words: list[list[str]] = self._library.tokenize(
-            list(texts), stopwords=_STOP_WORDS, return_ids=False, show_progress=False
-        )
-        return words
-
-
-def require_bm25() -> None:
-    """Refuse now what would fail at the first question.
-
-    Raises:
-        MissingDependencyError: bm25s is not installed.
-    """
-    _library()
-
-
-def _library() -> Any:
-    try:
-        import bm25s
-    except ImportError as error:
-        raise MissingDependencyError(
-            "word statistics need bm25s", hint="pip install 'ragguard[bm25]'"
-        ) from error
-    return bm25s
+    counts = [Counter(each) for each in words]
+    norm = K1 * (1 - B + B * lengths / lengths.mean())
+    for word in dict.fromkeys(content_word_list(question)):
+        times = np.array([each[word] for each in counts], dtype=np.float64)
+        holding = int((times > 0).sum())
+        weight = math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
+        found += weight * times / (times + norm)
+    return found

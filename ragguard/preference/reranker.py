@@ -21,7 +21,7 @@ from ragguard.errors import (
     ScoringError,
 )
 from ragguard.preference.blend import BEST_BM25, LOG_ODDS, Blend, Floats, Parts
-from ragguard.preference.bm25 import Bm25, require_bm25
+from ragguard.preference.bm25 import VARIANT, bm25_scores
 from ragguard.preference.ranking import order_of
 from ragguard.preference.reranker_marks import marked, reranked_before
 from ragguard.preference.scorers import load_scorer
@@ -61,12 +61,13 @@ class PreferenceReranker:
     Args:
         model: "bundled", a model's folder, or a `PairScorer`.
         weights: of "relevance", "similarity" (the retriever's score) and "bm25", 1 together;
-            by default those stored with the model, else relevance alone.
+            by default those stored with the model, for the bundled one `BUNDLED`, else
+            relevance alone.
         depth: how many of the best passages are read and kept; None for all. Those below
             are left out, as beyond the retriever's reach.
         budget: seconds for one turn, looked at between batches; None sets no limit but the
             turn's. Loading weights is not counted.
-        reader: id of the reader that will read the passages; None where it is not known.
+        reader: id of the reader that will read the passages; a model trained for one needs it.
         force: serve a model that was trained for another reader.
         backend: see `PairEngine`.
         dtype: see `PairEngine`.
@@ -74,8 +75,7 @@ class PreferenceReranker:
 
     Raises:
         InvalidValueError: weights, depth or budget cannot be used.
-        ReaderMismatchError: the model was trained for another reader.
-        MissingDependencyError: BM25 has a weight and is not installed.
+        ReaderMismatchError: the model was trained for another reader, or none is named.
     """
 
     def __init__(
@@ -101,8 +101,6 @@ class PreferenceReranker:
             self.blend = loaded.blend or Blend()
         else:
             self.blend = weights if isinstance(weights, Blend) else Blend.of(weights)
-        if self.blend.bm25 > 0:
-            require_bm25()
         self.depth = depth
         self.budget = budget
         self.name = name
@@ -197,7 +195,7 @@ class PreferenceReranker:
             "scorer": dict(self.scorer.fingerprint()),
             "weights": self.blend.weights,
             "scales": scales,
-            "bm25": "candidates, lucene 1.5 0.75" if self.blend.bm25 > 0 else None,
+            "bm25": VARIANT if self.blend.bm25 > 0 else None,
             "depth": self.depth,
         }
 
@@ -208,7 +206,7 @@ class PreferenceReranker:
         texts = [p.text for p in passages]
         empty = np.zeros(len(passages))
         relevance = self.score_pairs([(question, text) for text in texts]) if blend.relevance > 0 else empty
-        words = Bm25(texts).scores(question) if blend.bm25 > 0 else empty
+        words = bm25_scores(question, texts) if blend.bm25 > 0 else empty
         found = blend.scores(Parts(relevance, empty if similarity is None else similarity, words))
         if not np.isfinite(found).all():
             raise InvalidScoreError("a retriever's score is not finite", hint="every result needs one")

@@ -30,8 +30,13 @@ def content_words(text: str) -> set[str]:
     out, and plural, -ed and -ing endings are cut, so that "copied files" and
     "copying a file" share both stems.
     """
+    return set(content_word_list(text))
+
+
+def content_word_list(text: str) -> list[str]:
+    """Return the stems of `content_words` as often as they occur, in order."""
     words = (w.lower() for w in _WORD.findall(text))
-    return {_stem(w) for w in words if w not in STOP_WORDS and (len(w) > 1 or w.isdigit())}
+    return [_stem(w) for w in words if w not in STOP_WORDS and (len(w) > 1 or w.isdigit())]
 
 
 def _stem(word: str) -> str:

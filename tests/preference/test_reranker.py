@@ -25,8 +25,9 @@ from ragguard.models.pair_model import save_pair_model
 from ragguard.models.relevance import RelevanceScorer
 from ragguard.pipeline import Pipeline, Step
 from ragguard.preference.blend import Blend
+from ragguard.preference.card import KIND
 from ragguard.preference.reranker import RERANKER_SCORE, RETRIEVER_SCORE, PreferenceReranker
-from ragguard.preference.scorers import write_card
+from ragguard.preference.scorers import write_blend
 from ragguard.testing import GuardContract
 from ragguard.types import Action, OnError, Passage, Stage, Turn
 from ragguard.worker import check_deadline, deadline
@@ -255,25 +256,27 @@ def test_refuses_settings_out_of_range(wrong: dict[str, float]) -> None:
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
     model = random_pair_model(max_tokens=96)
+    card = {"kind": KIND, "reader": "reader-a"}
     folder = save_pair_model(
-        tmp_path / "trained", model.encoder, tokenizer=model.tokens.definition, max_tokens=96, card={}
+        tmp_path / "trained", model.encoder, tokenizer=model.tokens.definition, max_tokens=96, card=card
     )
-    write_card(folder, {"reader": "reader-a", "weights": {"relevance": 0.75, "bm25": 0.25}})
+    write_blend(folder, Blend(0.75, 0.0, 0.25))
     return folder
 
 
 def test_a_model_trained_for_one_reader_refuses_another_unless_forced(trained: Path) -> None:
-    with pytest.raises(ReaderMismatchError, match="'reader-a', not 'reader-b'"):
+    with pytest.raises(ReaderMismatchError, match=r"'reader-a'.*'reader-b'"):
         PreferenceReranker(trained, reader="reader-b")
     assert PreferenceReranker(trained, reader="reader-b", force=True).reader == "reader-a"
     guard = PreferenceReranker(trained, reader="reader-a")
     assert guard.blend == Blend(0.75, 0.0, 0.25)
-    assert PreferenceReranker(trained).reader == "reader-a"
+    with pytest.raises(ReaderMismatchError):
+        PreferenceReranker(trained)
 
 
 def test_a_saved_model_gives_the_same_scores_again(trained: Path) -> None:
     options = {"backend": "torch", "dtype": "float32"}
-    once = PreferenceReranker(trained, **options)  # type: ignore[arg-type]
+    once = PreferenceReranker(trained, reader="reader-a", **options)  # type: ignore[arg-type]
     model = random_pair_model(max_tokens=96)
     again = PreferenceReranker(
         RelevanceScorer(PairEngine(model, backend="torch", dtype="float32")), weights=once.blend
