@@ -15,20 +15,20 @@ def opening(text: str, tokens: Tokens, corpus: TraceCorpus) -> int:
     """Return the place of the first token that what follows may make part of a longer match.
 
     No match that begins before it can change: it would have to run through the end,
-    and no text of the corpus does. `len(tokens.words)` where nothing is open.
+    and no text of the corpus does. `len(tokens.words)` where nothing is open, and the last
+    word is whole.
 
     Args:
         text: the beginning of a text.
         tokens: of it.
         corpus: looked up.
     """
-    count = len(tokens.words)
-    if not count or not len(corpus):
-        return count
-    if not _may_grow(text[int(tokens.ends[-1]) :]):
-        return corpus.open_from(tokens)
-    # The last word is not known yet: what it will be may go on with any suffix of those before it.
-    return corpus.open_from(Tokens(tokens.words[:-1], tokens.starts[:-1], tokens.ends[:-1]))
+    if not tokens.words:
+        return 0
+    if _may_grow(text[int(tokens.ends[-1]) :]):
+        # The last word is not known yet: what it will be may go on with any suffix of those before it.
+        tokens = Tokens(tokens.words[:-1], tokens.starts[:-1], tokens.ends[:-1])
+    return corpus.open_from(tokens) if len(corpus) else len(tokens.words)
 
 
 def _may_grow(tail: str) -> bool:

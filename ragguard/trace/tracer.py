@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from ragguard.worker import check_deadline
 VERSION = 1
 LEAST_BCI = 0.005
 """A belief below it is none: benign answers then tie at 0, where no calibration puts its threshold."""
+_TOGETHER = 256  # texts whose pieces are embedded in one call
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,10 @@ class Tracer:
         Args:
             text: anything.
             complete: False for the beginning of a text that goes on. Beliefs are then those
-                that stand whatever follows, and `hold` tells what may not be shown yet.
+                that stand, or grow, whatever follows, and `hold` tells what may not be shown yet.
         """
-        return self._trace(text, complete=complete)
+        vectors = self._embedded([text], [self._units(text, complete=complete)])
+        return self._trace(text, complete=complete, vectors=vectors)
 
     def trace_many(self, texts: Sequence[str], *, without: Sequence[str | None] | None = None) -> list[Trace]:
         """Return `trace` of each text.
@@ -137,7 +139,15 @@ class Tracer:
         names: Sequence[str | None] = [None] * len(texts) if without is None else without
         if len(names) != len(texts):
             raise InvalidValueError(f"without must name one id a text, got {len(names)} for {len(texts)}")
-        return [self._trace(text, without=name) for text, name in zip(texts, names, strict=True)]
+        traces: list[Trace] = []
+        for begin in range(0, len(texts), _TOGETHER):
+            part = texts[begin : begin + _TOGETHER]
+            vectors = self._embedded(part, [self._units(text, complete=True) for text in part])
+            traces += [
+                self._trace(text, without=name, vectors=vectors)
+                for text, name in zip(part, names[begin : begin + _TOGETHER], strict=True)
+            ]
+        return traces
 
     def scores(
         self, texts: Sequence[str], /, *, without: Sequence[str | None] | None = None
@@ -164,13 +174,20 @@ class Tracer:
             },
         }
 
-    def _trace(self, text: str, *, complete: bool = True, without: str | None = None) -> Trace:
+    def _trace(
+        self,
+        text: str,
+        *,
+        vectors: Mapping[str, FloatArray],
+        complete: bool = True,
+        without: str | None = None,
+    ) -> Trace:
         check_deadline()
         tokens = tokenise(text)
         beliefs, holds = self._verbatim(text, tokens, complete=complete, without=without)
         if self.embedder is not None:
             found = self._units(text, complete=complete)
-            beliefs += self._by_meaning(text, found, () if without is None else (without,))
+            beliefs += self._by_meaning(text, found, vectors, () if without is None else (without,))
             if not complete and self._reads_windows and units.undecided(text):
                 holds.append(0)
         beliefs = sorted(
@@ -187,13 +204,13 @@ class Tracer:
         # Where a text is itself trusted, what of it is trusted elsewhere too cannot be told: nothing is.
         known = without is None and matches and len(trusted)
         inside = covered(trusted.matches(tokens, least=self.least) if known else (), len(tokens.words))
-        if complete:
+        if complete or not len(deny):
             return verbatim_beliefs(tokens, matches, inside, self.index.unigrams), []
         open_deny, open_trusted = opening(text, tokens, deny), opening(text, tokens, trusted)
-        # A match that a trusted one may yet come to cover is held, not judged.
-        settled = [m for m in matches if m.end <= min(open_deny, open_trusted)]
-        pending = [m.start for m in matches if m.end > min(open_deny, open_trusted)]
-        first = min([open_deny, *pending])
+        # A match that can only grow is judged at once: so much of it will be denied anyhow. One that
+        # trusted text may yet come to cover is held until that is known.
+        settled = [m for m in matches if m.end <= open_trusted]
+        first = min([open_deny, *(m.start for m in matches if m.end > open_trusted)])
         hold = int(tokens.starts[first]) if first < len(tokens.words) else len(text)
         return verbatim_beliefs(tokens, settled, inside, self.index.unigrams), [hold]
 
@@ -211,15 +228,28 @@ class Tracer:
     def _reads_windows(self) -> bool:
         return self.windows and bool(len(self.index.corpora["deny"]))
 
-    def _by_meaning(self, text: str, found: Sequence[Unit], without: Collection[str]) -> list[Belief]:
-        meaning = self._meanings()
-        if not found or (meaning.deny is None and meaning.policy is None) or self.embedder is None:
-            return []
-        distinct = list(dict.fromkeys(text[u.read.start : u.read.end] for u in found))
-        place = {piece: number for number, piece in enumerate(distinct)}
-        vectors: FloatArray = np.asarray(self.embedder.embed_passages(distinct))
-        rows = vectors[[place[text[u.read.start : u.read.end]] for u in found]]
+    def _embedded(self, texts: Sequence[str], found: Sequence[Sequence[Unit]]) -> dict[str, FloatArray]:
+        """The vector of every different piece of the texts, made together; none where none is compared."""
+        if self.embedder is None or not self._meanings().any:
+            return {}
+        pieces = list(
+            dict.fromkeys(
+                text[unit.read.start : unit.read.end]
+                for text, units_ in zip(texts, found, strict=True)
+                for unit in units_
+            )
+        )
+        vectors = self.embedder.embed_passages(pieces) if pieces else ()
         check_deadline()
+        return dict(zip(pieces, vectors, strict=True))
+
+    def _by_meaning(
+        self, text: str, found: Sequence[Unit], vectors: Mapping[str, FloatArray], without: Collection[str]
+    ) -> list[Belief]:
+        meaning = self._meanings()
+        if not found or not meaning.any:
+            return []
+        rows: FloatArray = np.stack([vectors[text[u.read.start : u.read.end]] for u in found])
         beliefs: list[Belief] = []
         if meaning.deny is not None:
             # Sentences that only the policy asked for are not compared with what is denied.
@@ -257,3 +287,7 @@ class Tracer:
 class _Meaning:
     deny: DenyMeaning | None
     policy: PolicyMeaning | None
+
+    @property
+    def any(self) -> bool:
+        return self.deny is not None or self.policy is not None
