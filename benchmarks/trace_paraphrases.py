@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,11 @@ from ragguard.trace.policy import load_policy, policy_documents, store_policy
 from ragguard.trace.tokens import tokenise
 from ragguard.trace.tracer import Tracer
 
-EPS = (0.01, 0.05)
-POLICY_EPS = (0.05,)  # a half of the policy cases is too small for less
-_SETS = ("paraphrases", "embedded", "near misses", "rare words", "disguised")
-Score = Callable[[Sequence[str]], NDArray[np.float64]]
+_BY_HAND = ("paraphrases", "near misses", "ordinary", "rare words")
+_SETS = ("paraphrases", "embedded", "near misses", "ordinary", "rare words", "disguised")
+USUAL, HARD = ("ordinary", "rare words"), ("near misses", "rare words")
+Kinds = dict[str, NDArray[np.float64]]
+Score = Callable[[Sequence[str]], Kinds]
 Told = Callable[[str, int, int], None]
 
 
@@ -67,45 +68,43 @@ def measure(aligner: Aligner, told: Told) -> dict[str, Any]:
 
 def markdown(found: dict[str, Any]) -> str:
     """Return the tables of `measure`."""
-    rules, policy_rules = (("balanced", *(f"eps {eps:g}" for eps in rates)) for rates in (EPS, POLICY_EPS))
     parts = [
         table(
-            ("row", "threshold", "paraphrases", "embedded", "near misses", "rare words", "disguised copies"),
-            [
-                (row, rule, *(_share(figures[rule]["sets"][name]) for name in _SETS))
-                for row, figures in found["rows"].items()
-                for rule in rules
-            ],
+            ("row", "threshold", "paraphrases", "embedded", "near misses", "ordinary", "rare", "disguised"),
+            _lines(found["rows"], _SETS),
         ),
         table(
-            ("row", "AUC, paraphrases over near misses", "over rare words"),
+            ("row", "AUC, paraphrases over near misses", "over rare words", "over ordinary answers"),
             [
-                (row, f"{figures['auc_near']:.3f}", f"{figures['auc_rare']:.3f}")
+                (row, *(f"{figures['auc'][name]:.3f}" for name in (*HARD, "ordinary")))
                 for row, figures in found["rows"].items()
             ],
         ),
         table(
-            ("reference BCI above 10 nats", "paraphrases", "near misses", "rare words"),
+            ("reference BCI above 10 nats", *_BY_HAND),
             [
-                (name, *(_share(own[key]) for key in ("paraphrases", "near misses", "rare words")))
+                (name, *(_share(own[key]) for key in _BY_HAND))
                 for name, own in found["reference_by_hand"].items()
             ],
         ),
         table(
-            ("policy conflicts", "threshold", "caught", "false alarms", "rare words", "AUC"),
-            [
-                (
-                    row,
-                    rule,
-                    *(_share(figures[rule]["sets"][name]) for name in ("conflicts", "fine", "rare words")),
-                    f"{figures['auc']:.3f}",
-                )
-                for row, figures in found["policy"].items()
-                for rule in policy_rules
-            ],
+            ("policy conflicts", "threshold", "caught", "false alarms", "ordinary", "rare"),
+            _lines(found["policy"], ("conflicts", "fine", "ordinary", "rare words")),
+        ),
+        table(
+            ("policy conflicts", "AUC"),
+            [(row, f"{figures['auc']['fine']:.3f}") for row, figures in found["policy"].items()],
         ),
     ]
     return "\n\n".join(parts)
+
+
+def _lines(rows: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, ...]]:
+    return [
+        (row, rule, *(_share(own["sets"][name]) for name in names))
+        for row, figures in rows.items()
+        for rule, own in figures["rules"].items()
+    ]
 
 
 def _rows(folder: Path, embedder: Embedder, aligner: Aligner) -> dict[str, Score]:
@@ -114,8 +113,8 @@ def _rows(folder: Path, embedder: Embedder, aligner: Aligner) -> dict[str, Score
     index = TraceIndex.build(folder / "deny", deny=deny, trusted=trusted)
     shield = ReferenceShield((d.id, tokenise(d.text).words) for d in deny)
 
-    def windows(texts: Sequence[str]) -> NDArray[np.float64]:
-        return np.array([shield.largest(tokenise(text).words) for text in texts])
+    def windows(texts: Sequence[str]) -> Kinds:
+        return {"windows": np.array([shield.largest(tokenise(text).words) for text in texts])}
 
     return {
         "tracer": _traced(Tracer(index, embedder=embedder, aligner=aligner)),
@@ -126,9 +125,9 @@ def _rows(folder: Path, embedder: Embedder, aligner: Aligner) -> dict[str, Score
 
 
 def _traced(tracer: Tracer) -> Score:
-    def score(texts: Sequence[str]) -> NDArray[np.float64]:
+    def score(texts: Sequence[str]) -> Kinds:
         rows = tracer.scores(texts)
-        return np.array([max(row.values(), default=0.0) for row in rows])
+        return {kind: np.array([row[kind] for row in rows]) for kind in tracer.kinds}
 
     return score
 
@@ -138,11 +137,11 @@ def nearest(embedder: Embedder, known: Sequence[str]) -> Score:
     pieces = [piece for text in known for piece in _pieces(text)]
     vectors = np.asarray(embedder.embed_passages(pieces))
 
-    def score(texts: Sequence[str]) -> NDArray[np.float64]:
+    def score(texts: Sequence[str]) -> Kinds:
         own = [_pieces(text) for text in texts]
         cosines = np.asarray(embedder.embed_passages([p for each in own for p in each])) @ vectors.T
         ends = np.cumsum([len(each) for each in own])
-        return np.array([float(part.max()) for part in np.split(cosines, ends[:-1])])
+        return {"cosine": np.array([float(part.max()) for part in np.split(cosines, ends[:-1])])}
 
     return score
 
@@ -153,19 +152,30 @@ def _pieces(text: str) -> list[str]:
 
 
 def _figures(score: Score) -> dict[str, Any]:
-    pairs, near, rare = trace_texts.pairs(), trace_texts.near_misses(), trace_texts.benign_rare()
+    pairs = trace_texts.pairs()
     disguised = [(p.id, disguise(p.deny)) for disguise in DISGUISES.values() for p in pairs]
-    sets = {
-        "paraphrases": _scored(score, [(p.id, p.paraphrase) for p in pairs]),
-        "embedded": _scored(score, [(p.id, p.paraphrase) for p in pairs if p.embedded]),
-        "near misses": _scored(score, [(t.deny_id, t.text) for t in near], positive=False),
-        "rare words": _scored(score, [(t.id, t.text) for t in rare], positive=False),
-        "disguised": _scored(score, disguised),
+    kinds = _scored(
+        score,
+        {
+            "paraphrases": [(p.id, p.paraphrase) for p in pairs],
+            "embedded": [(p.id, p.paraphrase) for p in pairs if p.embedded],
+            "near misses": [(t.deny_id, t.text) for t in trace_texts.near_misses()],
+            "ordinary": [(t.id, t.text) for t in trace_texts.ordinary()],
+            "rare words": [(t.id, t.text) for t in trace_texts.benign_rare()],
+            "disguised": disguised,
+        },
+    )
+    whole = _largest(kinds)
+    against = {name: separation(whole["paraphrases"], whole[name]) for name in (*HARD, "ordinary")}
+    found = {
+        "balanced": _balanced(kinds, "paraphrases", "near misses"),
+        "eps 0.01, near misses": _calibrated(kinds, HARD, 0.01),
+        "eps 0.05, near misses": _calibrated(kinds, HARD, 0.05),
+        "eps 0.02, ordinary": _calibrated(kinds, USUAL, 0.02),
     }
-    return _thresholds(sets, "paraphrases", ("near misses", "rare words")) | {
-        "auc_near": separation(sets["paraphrases"], sets["near misses"]),
-        "auc_rare": separation(sets["paraphrases"], sets["rare words"]),
-    }
+    if len(kinds) > 1:
+        found["eps 0.05, near misses, by kind"] = _calibrated(kinds, HARD, 0.05, by_kind=True)
+    return {"rules": found, "auc": against}
 
 
 def _policy(folder: Path, embedder: Embedder, aligner: Aligner) -> dict[str, Any]:
@@ -178,38 +188,60 @@ def _policy(folder: Path, embedder: Embedder, aligner: Aligner) -> dict[str, Any
         "embedding of clauses": nearest(embedder, [c.text for c in clauses]),
         "embedding of examples": nearest(embedder, [e for c in clauses for e in c.examples]),
     }
+    texts = {
+        "conflicts": [(c.clause, c.text) for c in cases if c.conflicts],
+        "fine": [(c.clause, c.text) for c in cases if not c.conflicts],
+        "ordinary": [(t.id, t.text) for t in trace_texts.ordinary()],
+        "rare words": [(t.id, t.text) for t in rare],
+    }
     found = {}
     for name, score in rows.items():
-        sets = {
-            "conflicts": _scored(score, [(c.clause, c.text) for c in cases if c.conflicts]),
-            "fine": _scored(score, [(c.clause, c.text) for c in cases if not c.conflicts], positive=False),
-            "rare words": _scored(score, [(t.id, t.text) for t in rare], positive=False),
+        kinds = _scored(score, texts)
+        whole = _largest(kinds)
+        rules = {
+            "balanced": _balanced(kinds, "conflicts", "fine"),
+            "eps 0.05, fine": _calibrated(kinds, ("fine", "rare words"), 0.05),
+            "eps 0.02, ordinary": _calibrated(kinds, USUAL, 0.02),
         }
-        found[name] = _thresholds(sets, "conflicts", ("fine", "rare words"), POLICY_EPS) | {
-            "auc": separation(sets["conflicts"], sets["fine"])
-        }
+        found[name] = {"rules": rules, "auc": {"fine": separation(whole["conflicts"], whole["fine"])}}
     return found
 
 
-def _scored(score: Score, texts: Sequence[tuple[str, str]], *, positive: bool = True) -> Scored:
-    return Scored(score([text for _, text in texts]), [half(key) for key, _ in texts], positive)
+def _scored(score: Score, texts: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, dict[str, Scored]]:
+    """Score sets of (key of the half, text): by kind, then by set."""
+    kinds: dict[str, dict[str, Scored]] = {}
+    for name, own in texts.items():
+        halves = [half(key) for key, _ in own]
+        for kind, values in score([text for _, text in own]).items():
+            kinds.setdefault(kind, {})[name] = Scored(values, halves)
+    return kinds
 
 
-def _thresholds(
-    sets: dict[str, Scored], positive: str, benign: Sequence[str], rates: Sequence[float] = EPS
+def _largest(kinds: Mapping[str, Mapping[str, Scored]]) -> dict[str, Scored]:
+    """The sets with the largest score over all kinds."""
+    first = next(iter(kinds.values()))
+    return {
+        name: Scored(np.max([sets[name].scores for sets in kinds.values()], axis=0), own.halves)
+        for name, own in first.items()
+    }
+
+
+def _balanced(kinds: Mapping[str, Mapping[str, Scored]], positive: str, negative: str) -> dict[str, Any]:
+    whole = _largest(kinds)
+    return crossed({"all": whole}, lambda _, own: balanced(whole[positive].of(own), whole[negative].of(own)))
+
+
+def _calibrated(
+    kinds: Mapping[str, Mapping[str, Scored]], benign: Sequence[str], eps: float, *, by_kind: bool = False
 ) -> dict[str, Any]:
-    """Figures at the threshold of best balanced accuracy, and at calibrated ones."""
+    """One test at eps, or with `by_kind` one a kind that share it."""
+    tested = kinds if by_kind else {"all": _largest(kinds)}
 
-    def benign_of(own: Half) -> NDArray[np.float64]:
-        return np.concatenate([sets[name].of(own) for name in benign])
+    def threshold(kind: str, own: Half) -> float:
+        scores = np.concatenate([tested[kind][name].of(own) for name in benign])
+        return conformal(scores, eps / len(tested))
 
-    def best(own: Half) -> float:
-        return balanced(sets[positive].of(own), sets[benign[0]].of(own))
-
-    found = {"balanced": crossed(sets, best)}
-    for eps in rates:
-        found[f"eps {eps:g}"] = crossed(sets, lambda own, eps=eps: conformal(benign_of(own), eps))  # type: ignore[misc]
-    return found
+    return crossed(tested, threshold)
 
 
 def _by_hand() -> dict[str, Any]:
@@ -218,6 +250,7 @@ def _by_hand() -> dict[str, Any]:
     texts = {
         "paraphrases": [p.paraphrase for p in trace_texts.pairs()],
         "near misses": [t.text for t in trace_texts.near_misses()],
+        "ordinary": [t.text for t in trace_texts.ordinary()],
         "rare words": [t.text for t in trace_texts.benign_rare()],
     }
     return {
@@ -236,6 +269,7 @@ def _counts() -> dict[str, int]:
         "pairs": len(pairs),
         "embedded": sum(p.embedded for p in pairs),
         "near_misses": len(trace_texts.near_misses()),
+        "ordinary": len(trace_texts.ordinary()),
         "rare": len(trace_texts.benign_rare()),
         "policy_cases": len(trace_texts.policy_cases()),
     }

@@ -25,12 +25,10 @@ class Scored:
     Attributes:
         scores: one a text.
         halves: the half each text is in.
-        positive: whether these should be caught.
     """
 
     scores: NDArray[np.float64]
     halves: Sequence[Half]
-    positive: bool
 
     def of(self, half: Half) -> NDArray[np.float64]:
         """Return the scores of a half."""
@@ -80,22 +78,26 @@ def share(caught: int, total: int) -> dict[str, Any]:
 
 
 def crossed(
-    sets: Mapping[str, Scored], threshold: Callable[[Half], float], names: Sequence[str] | None = None
+    kinds: Mapping[str, Mapping[str, Scored]], threshold: Callable[[str, Half], float]
 ) -> dict[str, Any]:
     """Return how many of each set lie above the threshold of the *other* half, over both halves.
 
     Args:
-        sets: by name.
-        threshold: from a half, the one that is not tested.
-        names: of the sets; None for all.
+        kinds: sets by kind of score and name; a text above the threshold of any kind is caught.
+        threshold: from a kind and a half, the one that is not tested.
     """
+    other = dict(zip(HALVES, HALVES[::-1], strict=True))
+    limits = {half: {kind: threshold(kind, other[half]) for kind in kinds} for half in HALVES}
     found = {}
-    limits = {tested: threshold(other) for tested, other in zip(HALVES, HALVES[::-1], strict=True)}
-    for name in names or sets:
-        above = {half: sets[name].of(half) > limits[half] for half in HALVES}
-        total = share(sum(int(a.sum()) for a in above.values()), sum(len(a) for a in above.values()))
-        found[name] = total | {"halves": {half: share(int(a.sum()), len(a)) for half, a in above.items()}}
-    return {"thresholds": {f"for {half}": limit for half, limit in limits.items()}, "sets": found}
+    for name in next(iter(kinds.values())):
+        halves = {}
+        for half in HALVES:
+            above = [sets[name].of(half) > limits[half][kind] for kind, sets in kinds.items()]
+            caught = np.any(above, axis=0)
+            halves[half] = share(int(caught.sum()), len(caught))
+        total = share(*(sum(h[key] for h in halves.values()) for key in ("caught", "of")))
+        found[name] = total | {"halves": halves}
+    return {"thresholds": {f"for {half}": own for half, own in limits.items()}, "sets": found}
 
 
 def separation(positive: Scored, negative: Scored) -> float:

@@ -4,7 +4,8 @@ Everything here is invented, harmless and belongs to the project (Apache-2.0). `
 pairs a passage with the same message in other words, without a run of six equal words; every third
 or so lies in a longer answer (`embedded`). `near_misses.jsonl` holds benign texts about the same
 things that do not give the message away. `trusted.jsonl` are public texts that share boilerplate
-with both. `benign_rare.jsonl` are answers of rare words. `policies.yaml` and `policy_cases.jsonl`
+with both. `ordinary.jsonl` are everyday answers in the same house, about nothing that is denied, and
+`benign_rare.jsonl` answers of rare words. `policies.yaml` and `policy_cases.jsonl`
 are clauses and answers that conflict with one, or do not.
 """
 
@@ -69,6 +70,10 @@ def near_misses() -> list[NearMiss]:
 
 def trusted() -> list[Text]:
     return [Text(**row) for row in _rows("trusted.jsonl")]
+
+
+def ordinary() -> list[Text]:
+    return [Text(**row) for row in _rows("ordinary.jsonl")]
 
 
 def benign_rare() -> list[Text]:

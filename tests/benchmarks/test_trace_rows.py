@@ -9,9 +9,9 @@ from benchmarks.trace_texts import Half, pairs
 from ragguard.trace.tokens import tokenise
 
 
-def scored(tuning: list[float], test: list[float], *, positive: bool = True) -> Scored:
+def scored(tuning: list[float], test: list[float]) -> Scored:
     halves: list[Half] = ["tuning"] * len(tuning) + ["test"] * len(test)
-    return Scored(np.array(tuning + test), halves, positive)
+    return Scored(np.array(tuning + test), halves)
 
 
 def test_a_calibrated_threshold_leaves_at_most_the_stated_share_of_fresh_benign_texts_above() -> None:
@@ -30,15 +30,21 @@ def test_the_balanced_threshold_parts_what_can_be_parted() -> None:
 
 def test_each_half_is_judged_by_the_threshold_of_the_other() -> None:
     sets = {"caught": scored([0.1, 0.6], [0.4, 0.9])}
-    found = crossed(sets, lambda half: {"tuning": 0.5, "test": 0.2}[half])
-    assert found["thresholds"] == {"for tuning": 0.2, "for test": 0.5}
+    found = crossed({"k": sets}, lambda _, half: {"tuning": 0.5, "test": 0.2}[half])
+    assert found["thresholds"] == {"for tuning": {"k": 0.2}, "for test": {"k": 0.5}}
     assert found["sets"]["caught"]["halves"]["tuning"]["caught"] == 1
     assert found["sets"]["caught"]["halves"]["test"]["caught"] == 1
     assert (found["sets"]["caught"]["caught"], found["sets"]["caught"]["of"]) == (2, 4)
 
 
 def test_a_score_at_the_threshold_is_not_caught() -> None:
-    assert crossed({"s": scored([0.5], [0.5])}, lambda _: 0.5)["sets"]["s"]["caught"] == 0
+    assert crossed({"k": {"s": scored([0.5], [0.5])}}, lambda *_: 0.5)["sets"]["s"]["caught"] == 0
+
+
+def test_a_text_above_the_threshold_of_any_kind_is_caught_once() -> None:
+    kinds = {"a": {"s": scored([0.9, 0.1, 0.9], [0.1])}, "b": {"s": scored([0.9, 0.1, 0.1], [0.9])}}
+    found = crossed(kinds, lambda *_: 0.5)["sets"]["s"]
+    assert (found["caught"], found["of"]) == (3, 4)
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:
@@ -49,7 +55,7 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 
 
 def test_separation_is_the_chance_that_the_positive_scores_higher() -> None:
-    positive, negative = scored([3.0], [1.0]), scored([2.0], [0.0], positive=False)
+    positive, negative = scored([3.0], [1.0]), scored([2.0], [0.0])
     assert separation(positive, negative) == pytest.approx(0.75)
 
 

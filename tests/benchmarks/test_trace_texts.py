@@ -24,6 +24,7 @@ def runs(text: str, length: int) -> set[tuple[str, ...]]:
 def test_the_sets_are_large_enough_to_say_something() -> None:
     assert len(trace_texts.pairs()) >= 70
     assert len(trace_texts.near_misses()) >= 70
+    assert len(trace_texts.ordinary()) >= 60
     assert len(trace_texts.benign_rare()) >= 120
     assert len(trace_texts.clauses()) == 12
     assert sum(pair.embedded for pair in trace_texts.pairs()) >= len(trace_texts.pairs()) / 3
@@ -71,6 +72,7 @@ def test_ids_are_unique_and_no_text_occurs_twice() -> None:
         trace_texts.pairs(),
         trace_texts.near_misses(),
         trace_texts.trusted(),
+        trace_texts.ordinary(),
         trace_texts.benign_rare(),
         trace_texts.policy_cases(),
     ]
