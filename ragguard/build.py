@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from ragguard import protocols, registry
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ragguard.conformal.calibration import Calibration, CorpusChange
 
 
-_GIVEN_THE_ALIGNER = frozenset({"trace", "passages"})
+_GIVEN_THE_ALIGNER = frozenset({"trace"})
 """Guards that read with an aligner and, living in another pillar, know none by themselves."""
 
 
@@ -34,13 +34,15 @@ def build_pipeline(
         settings: how to serve.
         calibration: of the cut, or None for a pipeline without one.
         guards: instead of those of the settings. Those that judge passages and are in
-            the calibration's `upstream` come before the cut.
+            the calibration's `upstream` come before the cut. Those of them that are not
+            given, and that the calibration says how to make, are made.
         change: returns how the served corpus differs from the calibrated one.
         weight: of a question, for a weighted calibration.
         observers: see `Pipeline`.
     """
     steps = _steps(settings) if guards is None else [g if isinstance(g, Step) else Step(g) for g in guards]
     upstream = () if calibration is None else calibration.artifact.upstream
+    steps = [*map(Step, recorded_guards(calibration, {s.guard.name for s in steps})), *steps]
     before = [s for s in steps if s.guard.name in upstream or Stage.QUESTION in s.guard.stages]
     after = [s for s in steps if s not in before]
     cut = [] if calibration is None else [_cut(settings, calibration, change, weight)]
@@ -61,6 +63,18 @@ def build_generator(settings: Settings) -> protocols.Generator | None:
 
 def _steps(settings: Settings) -> list[Step]:
     return [_step(s, registry.create("ragguard.guards", s.use, **_options(s))) for s in settings.guards]
+
+
+def recorded_guards(calibration: Calibration | None, given: Set[str]) -> list[protocols.TurnGuard]:
+    """Return the guards before the cut that the calibration says how to make and nobody gave."""
+    if calibration is None:
+        return []
+    recipes = calibration.artifact.informative.get("guards") or {}
+    return [
+        registry.create("ragguard.guards", recipes[name]["use"], **recipes[name]["options"])
+        for name in calibration.artifact.upstream
+        if name not in given and name in recipes
+    ]
 
 
 def _options(settings: GuardSettings) -> dict[str, Any]:

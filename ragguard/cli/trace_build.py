@@ -54,7 +54,7 @@ def build(
             store_policy(out, clauses)
         else:
             (out / FILE_NAME).unlink(missing_ok=True)
-    emit({"index": str(out), **index.info()}, as_json=as_json, title="built")
+    _tell(out, index, as_json=as_json, title="built")
 
 
 def add(
@@ -80,7 +80,7 @@ def add(
         for label, documents in given:
             if documents:
                 index.add(label, documents, progress=progress)
-    emit({"index": str(folder), **index.info()}, as_json=as_json, title="added")
+    _tell(folder, index, as_json=as_json, title="added")
 
 
 def compact(folder: IndexArgument, as_json: JsonOption = False) -> None:
@@ -90,15 +90,25 @@ def compact(folder: IndexArgument, as_json: JsonOption = False) -> None:
     index = TraceIndex.open(folder)
     with private(folder), ProgressBar() as progress:
         index.compact(progress=progress)
-    emit({"index": str(folder), **index.info()}, as_json=as_json, title="compacted")
+    _tell(folder, index, as_json=as_json, title="compacted")
 
 
 def info(folder: IndexArgument, as_json: JsonOption = False) -> None:
     """Show what an index holds, and what it was calibrated for; no text of it."""
     from ragguard.trace.index import TraceIndex
 
-    body = {"index": str(folder), **TraceIndex.open(folder).info(), **_promised(folder)}
-    emit(body, as_json=as_json, title=str(folder))
+    _tell(folder, TraceIndex.open(folder), as_json=as_json, title=str(folder), **_promised(folder))
+
+
+def _tell(folder: Path, index: TraceIndex, *, as_json: bool, title: str, **more: Any) -> None:
+    body = {**index.info(), "folder": str(folder), **more}
+    if not as_json:
+        counts = body.pop("corpora").items()
+        body = {
+            label: f"{each['documents']} documents, {each['tokens']} words in {each['segments']} segments"
+            for label, each in counts
+        } | {key: value for key, value in body.items() if key not in ("fingerprint", "tokens")}
+    emit(body, as_json=as_json, title=title)
 
 
 def _promised(folder: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def summary(calibration: TraceCalibration, folder: Path, needed: int) -> dict[st
     """Return what the command prints."""
     statement = calibration.statement
     return {
-        "index": str(folder),
+        "folder": str(folder),
         "id": statement.id,
         "n": statement.n,
         "needed": needed,

@@ -11,7 +11,7 @@ import typer
 
 from ragguard.cli.align_items import line_count
 from ragguard.cli.output import emit, read_items
-from ragguard.cli.trace_options import IndexArgument, JsonOption
+from ragguard.cli.trace_options import IndexArgument, JsonOption, private
 from ragguard.cli.trace_tracer import (
     LeastOption,
     SemanticOption,
@@ -56,7 +56,7 @@ def export(
     require_file(source)
     shield = opened_shield(folder, semantic, least, threshold)
     total = line_count(source)
-    with ProgressBar() as progress:
+    with private(), ProgressBar() as progress:
         watched = _Watched(shield, progress, total)
         pairs = preference_pairs(
             watched.answers(source),

@@ -55,11 +55,11 @@ def spelled_out(args: Sequence[str]) -> Iterator[str]:
 
 
 @contextmanager
-def private(folder: Path) -> Iterator[None]:
-    """What is written within is for its owner alone: an index holds what must not be shown."""
+def private(folder: Path | None = None) -> Iterator[None]:
+    """What is written within is for its owner alone, and so is the folder: it holds what must not be shown."""
     before = os.umask(0o077)
     try:
-        if folder.is_dir():
+        if folder is not None and folder.is_dir():
             folder.chmod(0o700)
         yield
     finally:

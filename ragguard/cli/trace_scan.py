@@ -12,7 +12,7 @@ import typer
 from ragguard.cli.align_items import Group, groups, line_count
 from ragguard.cli.output import ITEM_FAILED, failed, write_lines
 from ragguard.cli.trace_lines import scanner
-from ragguard.cli.trace_options import IndexArgument
+from ragguard.cli.trace_options import IndexArgument, private
 from ragguard.cli.trace_tracer import LeastOption, SemanticOption, Subject, ThresholdOption, require_file
 from ragguard.corpus.progress import ProgressBar
 from ragguard.errors import DataError
@@ -55,7 +55,7 @@ def scan(
     total, lines = line_count(source), groups(source)
     # A bar would be drawn across lines that come out on the same terminal.
     visible = False if output == "-" and sys.stdout.isatty() else None
-    with ProgressBar(shown=visible) as progress:
+    with private(), ProgressBar(shown=visible) as progress:
         if write_lines(output, _watched(lines, scan_one, progress, total)):
             raise typer.Exit(ITEM_FAILED)
 
