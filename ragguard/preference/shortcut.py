@@ -8,6 +8,8 @@ figure over all questions is to be read beside this one.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,12 +23,27 @@ from ragguard.preference.ranking import global_auc, within_auc
 Floats = NDArray[np.float64]
 
 _RIDGE = 1.0
+_BUCKETS = 512
+_WORD = re.compile(r"[^\W_]+")
 
 
 def labelled(groups: Sequence[Group]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Return, for every labelled passage, its question's index and whether it helped."""
     found = [(i, m.tier > 0) for i, group in enumerate(groups) for m in group.members if m.tier]
     return np.array([i for i, _ in found], dtype=np.intp), np.array([up for _, up in found], dtype=bool)
+
+
+def word_counts(questions: Sequence[str]) -> Floats:
+    """Return which words each question has, hashed, shape (questions, 512).
+
+    Question words count too: "how many" tells more about what a reader knows than most nouns.
+    """
+    found = np.zeros((len(questions), _BUCKETS))
+    for row, question in enumerate(questions):
+        for word in _WORD.findall(question.casefold()):
+            digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+            found[row, int.from_bytes(digest, "little") % _BUCKETS] = 1.0
+    return found
 
 
 def question_scores(

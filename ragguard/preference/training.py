@@ -30,7 +30,7 @@ from ragguard.preference.ranking import means_of, metrics_of
 from ragguard.preference.recipe import Settings
 from ragguard.preference.records import PreferenceExample, readers_of
 from ragguard.preference.runs import Run, ndcgs
-from ragguard.preference.shortcut import aucs, question_scores
+from ragguard.preference.shortcut import aucs, question_scores, word_counts
 from ragguard.preference.splits import Splits, foreign_groups, split
 from ragguard.protocols import Progress
 
@@ -190,17 +190,17 @@ class _Work:
         over: str,
     ) -> Gain:
         before, after = ([row[metric] for row in rows[name]] for name in (over, "trained"))
-        settings = self.settings
-        draws = max(4000, int(100 / settings.risk))
+        risk, seed = self.settings.risk, self.settings.seed
         return paired_gain(
-            before, after, clusters=clusters, risk=settings.risk, draws=draws, seed=settings.seed
+            before, after, clusters=clusters, risk=risk, draws=max(4000, int(100 / risk)), seed=seed
         )
 
     def _shortcut(self, scores: Mapping[str, list[Floats]]) -> dict[str, Any]:
         """The query-only baseline beside what base and trained reranker achieve."""
         train, test = [*self.parts.train, *self.parts.validation], self.parts.test
-        blank = [(group.query, "") for group in (*train, *test)]
-        read = vectors(self.base, blank)
+        asked = [group.query for group in (*train, *test)]
+        # Both what the base makes of a question without a passage, and its plain words.
+        read = np.hstack([vectors(self.base, [(q, "") for q in asked]), word_counts(asked)])
         found = question_scores(read[: len(train)], train, read[len(train) :])
         alone = [np.full(len(g.members), s) for g, s in zip(test, found, strict=True)]
         return {
