@@ -26,6 +26,7 @@ from ragguard.errors import (
 from ragguard.evaluation.asked import Questions, as_questions, resolved
 from ragguard.evaluation.corpus_watch import CorpusWatch
 from ragguard.evaluation.observe import Fields, TokenCounter, observe_questions
+from ragguard.evaluation.upstream import recipes_of, upstream_fingerprints, with_reranker
 from ragguard.judgement import CUT, RERANKED
 from ragguard.models.generators import as_generator
 from ragguard.pipeline import Parts, Step, as_messages
@@ -76,14 +77,14 @@ class Guard:
         self.retriever: protocols.Retriever | None = None if retriever is None else as_retriever(retriever)
         self._weight = weight
         change = CorpusWatch(calibration, self.retriever)
-        if calibration is not None and self.retriever is not None:
-            calibration.verify(_fingerprints(self.retriever, rewriter))
-            change()  # refuses now what it would refuse at the first turn
         self.pipeline = build_pipeline(
             self.settings, calibration, guards=guards, change=change, weight=weight, observers=observers
         )
         if calibration is not None:
             _require_upstream(calibration, self.pipeline.steps)
+            self._verify(calibration, rewriter)
+            if self.retriever is not None:
+                change()  # refuses now what it would refuse at the first turn
         generates = build_generator(self.settings) if generator is None else as_generator(generator)
         self._parts = Parts(self._serving_retriever(), generates, rewriter)
 
@@ -115,7 +116,8 @@ class Guard:
             embedder: scores the results of a retriever that gives no score.
             rewriter: recorded in the fingerprint; questions are calibrated as given.
             guards: as they will serve. Those that judge passages before the cut are
-                inside the calibrated map.
+                inside the calibrated map. The score "reranker" adds the bundled reranker
+                where none is given.
             fields: which question fields hold group and cluster, and what `relevant` names.
             weight: likelihood ratio of a question, with `weighting` in the promise.
             corpus: the folder behind an `IndexRetriever`.
@@ -135,7 +137,7 @@ class Guard:
         fields.require(loaded)
         chosen = corpus.retriever() if retriever is None and corpus is not None else retriever
         served = as_retriever(chosen, embedder=embedder)
-        upstream = _upstream(guards)
+        upstream = _upstream(with_reranker(promise, retriever, guards))
         observations = list(
             observe_questions(
                 resolved(loaded, served, corpus, scope=fields.scope),
@@ -147,8 +149,12 @@ class Guard:
             )
         )
         provided = Provided(
-            fingerprints=_fingerprints(served, rewriter),
-            informative={"promise": _recorded(promise), "fields": fields.recorded()},
+            fingerprints={**_fingerprints(served, rewriter), **upstream_fingerprints(upstream)},
+            informative={
+                "promise": _recorded(promise),
+                "fields": fields.recorded(),
+                **recipes_of(upstream),
+            },
             passages=_content(served),
             depth=getattr(served, "depth", None),
             upstream=tuple(g.name for g in upstream),
@@ -268,6 +274,15 @@ class Guard:
         return evaluate(
             list(observed), calibration, confidence=confidence, by_cluster=by_cluster, splits=splits
         )
+
+    def _verify(self, calibration: Calibration, rewriter: protocols.Rewriter | None) -> None:
+        """Compare everything that serves with what was calibrated; what is not here is not compared."""
+        before = [s.guard for s in self.pipeline.steps if s.guard.name in calibration.artifact.upstream]
+        live = upstream_fingerprints(before)
+        if self.retriever is not None:
+            calibration.verify({**_fingerprints(self.retriever, rewriter), **live})
+        elif live:
+            calibration.verify({**calibration.artifact.fingerprints, **live})
 
     def _serving_retriever(self) -> protocols.Retriever | None:
         """The retriever, reading only what the cut can keep where nothing else looks at the passages."""

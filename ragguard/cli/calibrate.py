@@ -34,6 +34,7 @@ class ScoreName(StrEnum):
     gap = "gap"
     ratio = "ratio"
     rank = "rank"
+    reranker = "reranker"
     auto = "auto"
 
 
@@ -101,7 +102,17 @@ def calibrate(
     no_chunk: Annotated[bool, typer.Option("--no-chunk", help="Every document is one passage.")] = False,
     max_tokens: Annotated[int, typer.Option(help="Most tokens of a passage.")] = 200,
     relevant_scope: Annotated[Scope, typer.Option(help="What `relevant` names.")] = Scope.passage,
-    depth: Annotated[int, typer.Option(help="Candidates retrieved for each question.")] = 1000,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="Candidates retrieved for each question; default 1000, with a reranker 50."),
+    ] = None,
+    reranker: Annotated[
+        str | None,
+        typer.Option(help="bundled or a folder: reranks before the cut; --score reranker implies bundled."),
+    ] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="Id of the reader served, for a reranker trained for one.")
+    ] = None,
     index: Annotated[IndexKind, typer.Option(help="Index kind.")] = IndexKind.flat,
     embedder: Annotated[
         str, typer.Option(help="bundled, or a sentence-transformers name or path.")
@@ -150,6 +161,10 @@ def calibrate(
         if refresh is not None:
             calibration, folder = calibrating.refreshed(refresh, corpus, progress), refresh
         elif runs is not None:
+            if reranker is not None or score is ScoreName.reranker:
+                raise ConfigurationError(
+                    "a reranker reads passages, and --runs holds none", hint="use --corpus"
+                )
             folder = _required("--out", out)
             calibration = calibrating.from_runs(
                 runs, promise, folder, group_field, cluster_field, lower_is_better=lower_is_better
@@ -167,6 +182,8 @@ def calibrate(
                 depth=depth,
                 kind=index.value,
                 embedder=embedder,
+                reranker="bundled" if reranker is None and score is ScoreName.reranker else reranker,
+                reader=reader,
             )
             calibration = calibrating.from_corpus(recipe, promise, folder, progress)
     emit(summary(calibration, folder), as_json=as_json, title="calibrated")

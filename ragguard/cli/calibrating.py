@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragguard import registry
+from ragguard.build import recorded_guards
 from ragguard.conformal.artifact import FILE_NAME
 from ragguard.conformal.calibrate import Provided, Settings, calibrate
 from ragguard.conformal.calibration import Calibration
@@ -17,13 +19,15 @@ from ragguard.conformal.ranks import conformal_rank
 from ragguard.corpus.folder import QUESTIONS_FILE, RECIPE_FILE, CorpusFolder
 from ragguard.corpus.load import load_corpus
 from ragguard.corpus.questions import Scope, resolve
+from ragguard.corpus.retrievers import DEFAULT_DEPTH
 from ragguard.corpus.runs import Run, load_runs
 from ragguard.corpus.vectors import Kind
 from ragguard.errors import ConfigurationError, InvalidValueError, QuestionSetError, RagGuardError
 from ragguard.evaluation.asked import as_questions
 from ragguard.evaluation.observe import Fields
+from ragguard.evaluation.upstream import DEFAULT_DEPTH as RERANKED
 from ragguard.guard import Guard
-from ragguard.protocols import Progress
+from ragguard.protocols import Progress, TurnGuard
 
 _STAGING = ".calibrating"
 
@@ -39,9 +43,11 @@ class Recipe:
     scope: Scope
     split: bool
     max_tokens: int
-    depth: int
+    depth: int | None
     kind: Kind
     embedder: str
+    reranker: str | None = None
+    reader: str | None = None
 
 
 def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progress | None) -> Calibration:
@@ -54,8 +60,12 @@ def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progr
     fields = Fields(group=recipe.group_field, cluster=recipe.cluster_field, scope=recipe.scope)
     fields.require(questions)
     conformal_rank(sum(bool(q.relevant) for q in questions), promise.alpha, promise.delta)
-    if recipe.depth < 1:
-        raise InvalidValueError(f"depth must be at least 1, got {recipe.depth}", hint="e.g. 1000")
+    depth = recipe.depth
+    if depth is None:
+        depth = DEFAULT_DEPTH if recipe.reranker is None else RERANKED
+    if depth < 1:
+        raise InvalidValueError(f"depth must be at least 1, got {depth}", hint="e.g. 1000")
+    guards = [] if recipe.reranker is None else [_reranker(recipe.reranker, recipe.reader)]
     documents = load_corpus(recipe.corpus)
     with _staged(folder) as staging:
         _offer(folder / CorpusFolder.INDEX, staging / CorpusFolder.INDEX)
@@ -70,15 +80,23 @@ def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progr
             progress=progress,
         )
         guard = Guard.calibrate(
-            corpus.retriever(recipe.depth),
+            corpus.retriever(depth),
             questions,
             promise=promise,
             fields=fields,
             corpus=corpus,
             progress=progress,
-            guards=(),
+            guards=guards,
         )
     return _of(guard)
+
+
+def _reranker(model: str, reader: str | None) -> TurnGuard:
+    """The reranker, its weights loaded: what is wrong with it is said before anything is embedded."""
+    guard = registry.create("ragguard.guards", "rerank", model=model, reader=reader)
+    guard.warm_up()
+    made: TurnGuard = guard
+    return made
 
 
 def _offer(index: Path, staged: Path) -> None:
@@ -96,7 +114,8 @@ def refreshed(folder: Path, paths: Sequence[Path] | None, progress: Progress | N
     recorded = old.artifact.informative
     if "promise" not in recorded:
         raise ConfigurationError(f"{folder} was calibrated from runs", hint="calibrate again with --runs")
-    if old.artifact.upstream or old.artifact.fingerprints.get("rewriter") is not None:
+    unnamed = set(old.artifact.upstream) - set(recorded.get("guards") or {})
+    if unnamed or old.artifact.fingerprints.get("rewriter") is not None:
         # Calibrating without them would silently promise something else.
         raise ConfigurationError(
             f"{folder} was calibrated with guards or a rewriter that a command cannot name",
@@ -118,7 +137,7 @@ def refreshed(folder: Path, paths: Sequence[Path] | None, progress: Progress | N
             fields=Fields.restored(recorded.get("fields")),
             corpus=corpus,
             progress=progress,
-            guards=(),
+            guards=recorded_guards(old, set()),
         )
     return _of(guard)
 

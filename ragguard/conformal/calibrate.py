@@ -17,7 +17,7 @@ from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.groups import REST, WHOLE, categorise
 from ragguard.conformal.observations import Observation, Target, check_target, target_score
 from ragguard.conformal.ranks import check_level, conformal_rank, needed_questions
-from ragguard.conformal.scores import SCORES, Score, make_score
+from ragguard.conformal.scores import RERANKER, SCORES, TEMPERED, Score, make_score
 from ragguard.conformal.thresholds import Threshold, find_threshold
 from ragguard.conformal.weighted import WeightedScores
 from ragguard.errors import (
@@ -47,7 +47,7 @@ class Settings:
             bound on average over calibration sets.
         target: "any", "all" or "recall".
         score: a nonconformity score, or "auto" to choose one on the tuning share.
-        temperature: of softmax; None tunes it (0.03 below 50 questions).
+        temperature: of softmax and reranker; None tunes it (0.03 below 50 questions).
         tune_share: share of answerable questions to tune on, in [0, 0.5].
         cap: most passages kept, or None.
         grouped: one threshold per `Observation.group`.
@@ -88,9 +88,10 @@ class Settings:
                 raise UnknownNameError(
                     f"no {name} named {getattr(self, name)!r}", hint=f"one of {', '.join(map(str, known))}"
                 )
-        if self.score not in (*SCORES, "auto"):
+        if self.score not in (*SCORES, RERANKER, "auto"):
             raise UnknownNameError(
-                f"no nonconformity score named {self.score!r}", hint=f"one of {', '.join(SCORES)}, auto"
+                f"no nonconformity score named {self.score!r}",
+                hint=f"one of {', '.join(SCORES)}, {RERANKER}, auto",
             )
         if not 0.0 <= self.tune_share <= 0.5:
             raise InvalidValueError(
@@ -212,7 +213,7 @@ def _tune(
     used: Sequence[Observation], settings: Settings
 ) -> tuple[list[Observation], list[Observation], Score]:
     needed = needed_questions(settings.alpha, settings.delta)
-    tunable = settings.score == "auto" or (settings.score == "softmax" and settings.temperature is None)
+    tunable = settings.score == "auto" or (settings.score in TEMPERED and settings.temperature is None)
     rng = np.random.default_rng(settings.seed)
     if tunable and settings.tune_share > 0 and len(used) >= tuning.MINIMUM_QUESTIONS:
         share, held = tuning.split(used, settings.tune_share, rng)

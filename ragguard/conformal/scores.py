@@ -23,6 +23,10 @@ from ragguard.errors import InvalidValueError, UnknownNameError
 Array: TypeAlias = NDArray[np.float64]
 
 DEFAULT_TEMPERATURE = 0.03
+RERANKER = "reranker"
+"""Name of the score that needs a reranker before the cut."""
+TEMPERED = ("softmax", RERANKER)
+"""Scores with a temperature."""
 _LARGEST = np.finfo(np.float64).max
 
 
@@ -55,21 +59,23 @@ def make_score(name: str, *, temperature: float | None = None) -> Score:
     """Return the score of that name.
 
     Args:
-        name: softmax, cosine, gap, ratio, rank or external.
-        temperature: of softmax, > 0, in units of similarity; others ignore it.
+        name: softmax, cosine, gap, ratio, rank, external, or "reranker": softmax of the
+            scores that a reranker before the cut gave.
+        temperature: of softmax and reranker, > 0, in units of similarity; others ignore it.
 
     Raises:
         UnknownNameError: no such score.
         InvalidValueError: the temperature is not a positive number.
     """
-    if name == "softmax":
-        return softmax(DEFAULT_TEMPERATURE if temperature is None else temperature)
+    if name in TEMPERED:
+        return softmax(DEFAULT_TEMPERATURE if temperature is None else temperature, name=name)
     if name not in _FIXED:
-        raise UnknownNameError(f"no nonconformity score named {name!r}", hint=f"one of {', '.join(SCORES)}")
+        known = ", ".join((*SCORES, RERANKER))
+        raise UnknownNameError(f"no nonconformity score named {name!r}", hint=f"one of {known}")
     return _FIXED[name]
 
 
-def softmax(temperature: float) -> Score:
+def softmax(temperature: float, *, name: str = "softmax") -> Score:
     """-log of the softmax of the similarities: the surprisal of the passage among those retrieved."""
     if not (np.isfinite(temperature) and temperature > 0):
         raise InvalidValueError(
@@ -81,7 +87,7 @@ def softmax(temperature: float) -> Score:
         scaled = (similarities - similarities[0]) / temperature
         return np.asarray(logsumexp(scaled) - scaled, dtype=np.float64)
 
-    return Score("softmax", surprisal, relative=True, parameters={"temperature": float(temperature)})
+    return Score(name, surprisal, relative=True, parameters={"temperature": float(temperature)})
 
 
 def _cosine(similarities: Array) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ragguard.conformal.observations import Observation, Target
 from ragguard.conformal.ranks import needed_questions
-from ragguard.conformal.scores import DEFAULT_TEMPERATURE, SCORES, Score, make_score
+from ragguard.conformal.scores import DEFAULT_TEMPERATURE, SCORES, TEMPERED, Score, make_score
 from ragguard.conformal.thresholds import find_threshold
 from ragguard.errors import NoValidThresholdError
 
@@ -63,7 +63,7 @@ def choose(
 
     Args:
         observations: the tuning share, answerable.
-        name: "softmax" tries temperatures; "auto" tries every score as well; any
+        name: "softmax" and "reranker" try temperatures; "auto" tries every score as well; any
             other name is its own only candidate.
         alpha: as will be calibrated; raised to what so few questions allow.
         target, cap: as will be calibrated.
@@ -80,8 +80,8 @@ def _candidates(name: str, observations: Sequence[Observation]) -> list[Score]:
     temperatures = sorted(
         {*_TEMPERATURES, *_scaled(observations)}, key=lambda t: abs(np.log(t / DEFAULT_TEMPERATURE))
     )
-    softmaxes = [make_score("softmax", temperature=t) for t in temperatures]
-    if name == "softmax":
+    softmaxes = [make_score(name if name in TEMPERED else "softmax", temperature=t) for t in temperatures]
+    if name in TEMPERED:
         return softmaxes
     if name == "auto":
         return [*softmaxes, *(make_score(s) for s in SCORES if s not in ("softmax", "external"))]

@@ -13,7 +13,7 @@ from ragguard.conformal.observations import Observation, observe, ranked
 from ragguard.conformal.scores import Array
 from ragguard.corpus.questions import Question, ResolvedQuestion, Scope
 from ragguard.corpus.retrievers import IndexRetriever
-from ragguard.errors import QuestionSetError
+from ragguard.errors import GuardError, QuestionSetError
 from ragguard.types import Passage, Stage, Turn
 
 _BATCH = 32
@@ -163,6 +163,12 @@ def _through(
     turn = Turn(question=question.text, passages=tuple(found))
     for guard in upstream:
         verdict = guard.check(turn, Stage.PASSAGES)
+        if verdict.degraded:
+            # A budget that runs out while calibrating would be calibrated as if it never did.
+            raise GuardError(
+                f"guard {guard.name!r} fell back on question {question.id!r} of the question set",
+                hint="calibrate without a budget; what it falls back to is never promised anything",
+            )
         if verdict.action.ends_turn:
             return ()
         turn = verdict.revised or turn

@@ -20,6 +20,7 @@ from ragguard.errors import (
     RagGuardError,
     ScoringError,
 )
+from ragguard.models.pair_model import SHIPPED
 from ragguard.preference.blend import BEST_BM25, LOG_ODDS, Blend, Floats, Parts
 from ragguard.preference.bm25 import VARIANT, bm25_scores
 from ragguard.preference.ranking import order_of
@@ -78,6 +79,8 @@ class PreferenceReranker:
         ReaderMismatchError: the model was trained for another reader, or none is named.
     """
 
+    reranks = True
+
     def __init__(
         self,
         model: str | Path | protocols.PairScorer = "bundled",
@@ -106,6 +109,18 @@ class PreferenceReranker:
         self.name = name
         self.stages = frozenset({Stage.PASSAGES})
         self._warm = False
+        self._recipe: dict[str, Any] | None = None
+        if isinstance(model, str | Path):
+            named = str(model) if model in SHIPPED else str(Path(model).expanduser().resolve())
+            options = {"model": named, "weights": self.blend.weights, "depth": depth, "budget": budget}
+            options |= {
+                "reader": self.reader,
+                "force": force,
+                "backend": backend,
+                "dtype": dtype,
+                "name": name,
+            }
+            self._recipe = {"use": "rerank", "options": options}
 
     def warm_up(self) -> None:
         """Load what the scorer needs now, so that the first turn does not wait for it."""
@@ -185,6 +200,10 @@ class PreferenceReranker:
     async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
         """`check`, off the event loop."""
         return await run_on_worker(self.check, turn, stage)
+
+    def recipe(self) -> dict[str, Any] | None:
+        """How settings name this guard, or None where its model cannot be named in a file."""
+        return self._recipe
 
     def fingerprint(self) -> dict[str, Any]:
         """What determines a score: the model, the weights and their scales, and the depth."""
