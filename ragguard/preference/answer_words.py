@@ -6,8 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Literal
 
-_ARTICLES = frozenset({"a", "an", "the"})
+ARTICLES = frozenset({"a", "an", "the"})
 _UNITS = dict(
     zip(
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -35,7 +36,7 @@ _TOKEN = re.compile(
 _MARKS = re.compile("[\u0300-\u036f]")
 
 
-def answer_words(text: str) -> list[str]:
+def answer_words(text: str, *, articles: Literal["drop", "keep"] = "drop") -> list[str]:
     """Return the words of an answer, comparable with those of another.
 
     After SQuAD's evaluation (lower case, no articles, no punctuation), with what it
@@ -43,12 +44,21 @@ def answer_words(text: str) -> list[str]:
     is 5,000,000, "50%" is fifty percent, "first" is 1st. Accents and the possessive
     are left out; scripts without spaces are taken sign by sign.
 
+    The sign of a negative number is not told from a dash, and a year in words
+    ("nineteen eighty-four") stays two numbers.
+
+    Args:
+        text: of any language.
+        articles: a text of nothing but articles keeps them anyway.
+
     Example:
         >>> answer_words("The U.S. paid $2.5 million in the twenty-first century.")
         ['us', 'paid', '2500000', 'in', '21st', 'century']
     """
     found = list(_numbered(_tokens(text)))
-    return [word for word in found if word not in _ARTICLES] or found
+    if articles == "keep":
+        return found
+    return [word for word in found if word not in ARTICLES] or found
 
 
 def _tokens(text: str) -> list[str]:

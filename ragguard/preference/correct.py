@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from ragguard.errors import InvalidValueError
-from ragguard.preference.answer_words import answer_words
+from ragguard.preference.answer_words import ARTICLES, answer_words
 from ragguard.preference.records import Outcome, ProbeQuestion
 from ragguard.protocols import Aligner
 from ragguard.types import Claim, Passage, Span
@@ -20,16 +20,19 @@ _SOURCE = r"(?:passages?|texts?|contexts?|documents?|articles?|paragraphs?|infor
 _SAYS = (
     r"(?:mention|say|state|specify|provide|contain|include|give|tell|indicate|answer|discuss|address|name)"
 )
+_TOLD = r"(?:given|provided|mentioned|stated|specified|known|available|found)"
 _REFUSALS = re.compile(
     r"\b(?:i|we)\s*(?:'m|\s+am|\s+are|'re)?\s*(?:really\s+|just\s+)?"
     r"(?:do\s*n[o']t|don't|cannot|can\s*not|can't|could\s*n[o']t|couldn't|am\s+not|not|unable|was\s+unable)\b"
     r"[^.;!?]{0,40}?\b(?:know|sure|certain|able|find|answer|tell|determine|say|have|unable)\b"
     r"|\bi(?:'m| am) (?:unable|not sure|sorry)\b"
-    rf"|\b{_SOURCE}\b[^.;!?]{{0,40}}?\b(?:does|do|did|is|are|was|were)\s*(?:not|n't)\b[^.;!?]{{0,30}}?"
-    rf"\b(?:{_SAYS}(?:s|d|ed)?|given|provided|mentioned|stated|specified|available|clear|enough)\b"
-    rf"|\b(?:not|isn't|aren't|n't|never|nowhere)\s+(?:been\s+|explicitly\s+|clearly\s+)?"
-    rf"(?:mentioned|stated|specified|provided|given|known|available|found)\b[^.;!?]{{0,30}}?(?:\bin\b[^.;!?]{{0,20}}{_SOURCE}|[.;!?]|$)"
-    rf"|\b(?:no|not\s+enough|insufficient)\s+(?:\w+\s+)?(?:information|mention|answer|context|details?)\b"
+    # "the passage does not mention ...", "the text isn't clear"
+    rf"|\b{_SOURCE}\b[^.;!?]{{0,40}}?(?:\b(?:does|do|did|is|are|was|were)\s*(?:not|n't)\b)[^.;!?]{{0,30}}?"
+    rf"\b(?:{_SAYS}(?:s|d|ed)?|{_TOLD}|clear|enough)\b"
+    # "it is not mentioned in the passage", "the date is not known."; not "was not given food in 1812"
+    rf"|(?:\b(?:not|never|nowhere)|n't)\s+(?:been\s+|explicitly\s+|clearly\s+)?{_TOLD}"
+    rf"\s*(?:\b(?:in|by|from)\b[^.;!?]{{0,20}}?\b{_SOURCE}\b|[.;!?]|$)"
+    r"|\b(?:no|not\s+enough|insufficient)\s+(?:\w+\s+)?(?:information|mention|answer|context|details?)\b"
     r"|^\W*(?:(?:the\s+)?answer(?:\s+is|:)\s*)?(?:unknown|unanswerable|n/?a|none|not\s+known|no\s+idea)\W*$",
     re.IGNORECASE,
 )
@@ -72,8 +75,11 @@ def outcome_of(answer: str, golds: Sequence[str]) -> Outcome:
         InvalidValueError: there is no gold answer, or one is empty.
     """
     _require_golds(golds)
-    parts = [part for part in _PARTS.split(answer) if part and answer_words(part)]
+    plain = answer.replace("’", "'")
+    parts = [part for part in _PARTS.split(plain) if part and answer_words(part)]
     told = [part for part in parts if not _REFUSALS.search(part)]
+    if any(answer_words(gold) and same_wording(answer, gold) for gold in golds):
+        return "correct"  # "None" can be an answer
     for gold in golds:
         wanted = _YES_NO.get(" ".join(answer_words(gold)))
         if wanted is not None:
@@ -157,9 +163,11 @@ def _first_word(text: str) -> str | None:
 
 
 def _holds(part: str, gold: str) -> bool:
-    words, wanted = answer_words(part), answer_words(gold)
+    wanted = answer_words(gold)
     if not wanted:
         return False
+    # A band called The The is looked for with its articles.
+    words = answer_words(part, articles="keep" if ARTICLES.issuperset(wanted) else "drop")
     for at in range(len(words) - len(wanted) + 1):
         if words[at : at + len(wanted)] == wanted and not _negated(words, at):
             return True

@@ -76,10 +76,15 @@ def probe_ranks(size: int, ranks: Sequence[int] = RANKS) -> list[int]:
         )
     if size >= wanted[-1]:
         return wanted
-    if size < 1:
-        return []
-    scale = (size - 1) / max(1, wanted[-1] - 1)
-    return sorted({min(size, 1 + round((rank - 1) * scale)) for rank in wanted})
+    if size <= len(wanted):
+        return list(range(1, size + 1))
+    scale = (size - 1) / (wanted[-1] - 1)
+    found: list[int] = []
+    for place, rank in enumerate(wanted):
+        # Rounding may put two on one rank; as many passages as asked for are probed all the same.
+        least = found[-1] + 1 if found else 1
+        found.append(min(max(least, 1 + round((rank - 1) * scale)), size - (len(wanted) - 1 - place)))
+    return found
 
 
 def probe(

@@ -22,7 +22,7 @@ from ragguard.protocols import Fingerprint
 from ragguard.types import Generation, Passage
 
 Takes: TypeAlias = Literal["auto", "prompt", "question"]
-_CHUNK = 512  # so many asks are sorted and batched together by a local model
+_CHUNK = 4096  # so many asks are sorted and batched together by a local model: passages recur
 _LETTERS_A_TOKEN = 4
 
 

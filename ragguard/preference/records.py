@@ -64,8 +64,9 @@ class PreferenceExample(_Frozen):
         category: aligned (wrong without it, correct with it), unaligned (the reverse), or
             neither: both_correct and both_wrong are the neutral tier.
         gain: P(correct with the passage) - P(correct without any), in [-1, 1].
-        reason: why a passage harmed (abstained, contradicted), or format_only where the
-            judgement is the same and only the wording changed; "" otherwise.
+        reason: why a passage harmed: "abstained", "contradicted", or "format_only" where the answer
+            still has half of a gold answer's words; "format_only" too where both answers are correct
+            and only their wording differs; "" otherwise.
         n: samples a condition, at least 1.
         reader: id of the reader, never empty.
         rank: from 1, in the order of the retriever; None where it was not retrieved.
