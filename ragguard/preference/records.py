@@ -106,10 +106,15 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
         UnreadableFileError: the file is missing or not UTF-8, or a line does not fit; the
             message names file, line and the fields at fault, and quotes no text.
     """
-    return [_record(value, kind, f"{path.name}, line {number}") for number, value in read_json_lines(path)]
+    return [record_of(value, kind, f"{path.name}, line {number}") for number, value in read_json_lines(path)]
 
 
-def _record(value: object, kind: type[Record], where: str) -> Record:
+def record_of(value: object, kind: type[Record], where: str) -> Record:
+    """Return a record of a line's object; `where` says whose line it is.
+
+    Raises:
+        UnreadableFileError: it does not fit; the message names the fields and quotes no text.
+    """
     try:
         return kind.model_validate(value)
     except ValidationError as error:
@@ -141,7 +146,7 @@ def read_questions(path: Path) -> list[ProbeQuestion]:
         if isinstance(fields.get("answer"), str):
             fields.setdefault("answers", [fields.pop("answer")])
         fields["id"] = identifier(fields.get("id"), where=where, error=UnreadableFileError)
-        question = _record(fields, ProbeQuestion, where)
+        question = record_of(fields, ProbeQuestion, where)
         if question.id in found:
             raise DataError(f"{where}: the id was used before", hint="give every question its own id")
         found[question.id] = question
