@@ -51,6 +51,11 @@ def build_pipeline(
     )
 
 
+def passage_steps(settings: Settings) -> list[Step]:
+    """Return the guards of the settings that judge passages: a cut is calibrated behind them."""
+    return [step for step in _steps(settings) if Stage.PASSAGES in step.guard.stages]
+
+
 def build_generator(settings: Settings) -> protocols.Generator | None:
     """Return the generator of the settings, or None."""
     if settings.generator is None:

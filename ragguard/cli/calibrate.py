@@ -113,6 +113,9 @@ def calibrate(
     reader: Annotated[
         str | None, typer.Option(help="Id of the reader served, for a reranker trained for one.")
     ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file: its guards of passages stand before the cut.")
+    ] = None,
     index: Annotated[IndexKind, typer.Option(help="Index kind.")] = IndexKind.flat,
     embedder: Annotated[
         str, typer.Option(help="bundled, or a sentence-transformers name or path.")
@@ -165,6 +168,10 @@ def calibrate(
                 raise ConfigurationError(
                     "a reranker reads passages, and --runs holds none", hint="use --corpus"
                 )
+            if config is not None:
+                raise ConfigurationError(
+                    "guards of passages read them, and --runs holds none", hint="use --corpus"
+                )
             folder = _required("--out", out)
             calibration = calibrating.from_runs(
                 runs, promise, folder, group_field, cluster_field, lower_is_better=lower_is_better
@@ -184,6 +191,7 @@ def calibrate(
                 embedder=embedder,
                 reranker="bundled" if reranker is None and score is ScoreName.reranker else reranker,
                 reader=reader,
+                config=config,
             )
             calibration = calibrating.from_corpus(recipe, promise, folder, progress)
     emit(summary(calibration, folder), as_json=as_json, title="calibrated")

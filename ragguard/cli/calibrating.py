@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ragguard import registry
-from ragguard.build import recorded_guards
+from ragguard.build import passage_steps, recorded_guards
+from ragguard.config import load_settings
 from ragguard.conformal.artifact import FILE_NAME
 from ragguard.conformal.calibrate import Provided, Settings, calibrate
 from ragguard.conformal.calibration import Calibration
@@ -48,6 +49,7 @@ class Recipe:
     embedder: str
     reranker: str | None = None
     reader: str | None = None
+    config: Path | None = None
 
 
 def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progress | None) -> Calibration:
@@ -65,7 +67,8 @@ def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progr
         depth = DEFAULT_DEPTH if recipe.reranker is None else RERANKED
     if depth < 1:
         raise InvalidValueError(f"depth must be at least 1, got {depth}", hint="e.g. 1000")
-    guards = [] if recipe.reranker is None else [_reranker(recipe.reranker, recipe.reader)]
+    shields = [] if recipe.config is None else passage_steps(load_settings(recipe.config))
+    rerankers = [] if recipe.reranker is None else [_reranker(recipe.reranker, recipe.reader)]
     documents = load_corpus(recipe.corpus)
     with _staged(folder) as staging:
         _offer(folder / CorpusFolder.INDEX, staging / CorpusFolder.INDEX)
@@ -86,7 +89,7 @@ def from_corpus(recipe: Recipe, promise: Settings, folder: Path, progress: Progr
             fields=fields,
             corpus=corpus,
             progress=progress,
-            guards=guards,
+            guards=[*shields, *rerankers],
         )
     return _of(guard)
 

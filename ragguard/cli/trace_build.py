@@ -113,16 +113,18 @@ def _tell(folder: Path, index: TraceIndex, *, as_json: bool, title: str, **more:
 
 def _promised(folder: Path) -> dict[str, Any]:
     """The ids of the clauses, and what the calibration states."""
-    from ragguard.cli.trace_tracer import stored_calibration
+    from ragguard.cli.trace_tracer import Subject, calibrated_in, stored_calibration
     from ragguard.trace.policy import stored_policy
 
-    held = stored_calibration(folder)
-    stated = None
-    if held is not None:
-        fields = {"id", "created", "expires", "max_false_refusal", "n", "split", "subject", "thresholds"}
-        stated = {"id": held.statement.id, **held.statement.model_dump(mode="json", include=fields)}
+    stated: dict[str, Any] = {}
+    for subject in Subject:
+        held = stored_calibration(calibrated_in(folder, subject))
+        if held is not None:
+            fields = {"created", "expires", "max_false_refusal", "n", "split", "thresholds"}
+            body = held.statement.model_dump(mode="json", include=fields)
+            stated[subject.value] = {"id": held.statement.id, **body}
     clauses = [clause.id for clause in stored_policy(folder) or ()]
-    return {"clauses": clauses, "calibration": stated}
+    return {"clauses": clauses, "calibrations": stated}
 
 
 def _require_some(given: dict[str, list[Path] | None]) -> None:

@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ragguard.cli.trace_tracer import Subject, opened_shield
+from ragguard.cli.trace_tracer import (
+    Subject,
+    calibrated_in,
+    opened_shield,
+    opened_tracer,
+    settled,
+    stored_calibration,
+)
 from ragguard.errors import UnknownNameError
-from ragguard.types import Action, Stage, Turn, Verdict
+from ragguard.types import Action, Passage, Span, Stage, Turn, Verdict
 
 if TYPE_CHECKING:
     from ragguard.trace.index import TraceIndex
@@ -37,7 +44,11 @@ def scanner(
         ArtifactError: the calibration is damaged, or was made for other settings.
         InvalidValueError: the threshold is out of range.
     """
-    shield = opened_shield(folder, semantic, least, threshold, stages=("answer", "question"), policy=policy)
+    if subject is Subject.passage:
+        return _passages(folder, threshold, semantic, least, shown=shown)
+    shield = opened_shield(
+        folder, semantic, least, threshold, subject=subject, stages=("answer", "question"), policy=policy
+    )
     stage = Stage.QUESTION if subject is Subject.question else Stage.ANSWER
 
     def scan(text: str) -> dict[str, Any]:
@@ -49,6 +60,51 @@ def scanner(
         )
 
     return scan
+
+
+def _passages(
+    folder: Path, threshold: float | None, semantic: bool | None, least: int | None, *, shown: bool
+) -> Scan:
+    """What scans one passage: for what speaks to the model, and for what is denied."""
+    from ragguard.trace.opened_passages import open_scorer
+    from ragguard.trace.passage_shield import PassageShield
+    from ragguard.trace.shield import described
+
+    held = stored_calibration(calibrated_in(folder, Subject.passage)) if threshold is None else None
+    means, words = settled(held, semantic, least)
+    scorer = open_scorer(folder, embedder="bundled" if means else None, least=words)
+    if held is not None:
+        held.verify(scorer)
+    shield = PassageShield(scorer, calibration=held, threshold=threshold, poisoning="off")
+    tracer = opened_tracer(folder, False, words, None)
+
+    def scan(text: str) -> dict[str, Any]:
+        turn = Turn(question="?", passages=(Passage(id="", text=text),))
+        verdict = shield.check(turn, Stage.PASSAGES)
+        (judged,) = scorer.judge([text])
+        beliefs = tracer.trace(text).beliefs
+        # One passage that goes is quarantined: the turn goes on with the others.
+        action = Action.REVISE if verdict.dropped else Action.PASS
+        at_issue = verdict.model_copy(
+            update={
+                "action": action,
+                "score": max((belief.bci for belief in beliefs), default=0.0),
+                "revised": turn if verdict.dropped else None,
+            }
+        )
+        line = traced_line(at_issue, [described(b) for b in beliefs], tracer.index, text if shown else None)
+        findings = [_finding(f.rule, f.span, f.weight) for f in judged.findings]
+        if judged.span is not None and verdict.dropped:
+            findings.append(_finding("worst unit", judged.span, judged.score))
+        line["spans"] += findings
+        return {**line, "score": judged.score}
+
+    return scan
+
+
+def _finding(rule: str, span: Span, weight: float) -> dict[str, Any]:
+    kind = rule.split(".")[0].replace("worst unit", "injection")
+    return {"start": span.start, "end": span.end, "kind": kind, "rule": rule, "weight": weight}
 
 
 def traced_line(

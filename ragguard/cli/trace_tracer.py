@@ -44,7 +44,14 @@ class Subject(StrEnum):
     passage = "passage"
 
 
-def opened_tracer(folder: Path, semantic: bool | None, least: int | None) -> Tracer:
+def calibrated_in(folder: Path, subject: Subject) -> Path:
+    """Return where an index keeps the calibration for texts of that kind: answers beside it, others below."""
+    return folder if subject is Subject.answer else folder / f"{subject.value}s"
+
+
+def opened_tracer(
+    folder: Path, semantic: bool | None, least: int | None, held: TraceCalibration | None
+) -> Tracer:
     """Return a tracer over an index; a setting that is not given is the one calibrated.
 
     Raises:
@@ -53,10 +60,7 @@ def opened_tracer(folder: Path, semantic: bool | None, least: int | None) -> Tra
     """
     from ragguard.trace.opened import open_tracer
 
-    held = stored_calibration(folder)
-    settings: Mapping[str, Any] = {} if held is None else held.statement.fingerprints
-    words: Any = settings.get("tracer", {}).get("least", 6) if least is None else least
-    means = settings.get("embedder", True) is not None if semantic is None else semantic
+    means, words = settled(held, semantic, least)
     if not means:
         return open_tracer(folder, embedder=None, policy=(), least=words)
     from ragguard.alignment.aligner import AlignmentAligner
@@ -64,8 +68,22 @@ def opened_tracer(folder: Path, semantic: bool | None, least: int | None) -> Tra
     return open_tracer(folder, aligner=AlignmentAligner(), least=words)
 
 
+def settled(held: TraceCalibration | None, semantic: bool | None, least: int | None) -> tuple[bool, int]:
+    """Return whether models are used, and the words of a match: as given, as calibrated, or as ever."""
+    settings: Mapping[str, Any] = {} if held is None else held.statement.fingerprints
+    tracer = settings.get("tracer") or {}
+    words: int = tracer.get("least", 6) if least is None else least
+    return (settings.get("embedder", True) is not None if semantic is None else semantic), words
+
+
 def opened_shield(
-    folder: Path, semantic: bool | None, least: int | None, threshold: float | None, **options: Any
+    folder: Path,
+    semantic: bool | None,
+    least: int | None,
+    threshold: float | None,
+    *,
+    subject: Subject = Subject.answer,
+    **options: Any,
 ) -> TraceShield:
     """Return a shield over an index with its calibration, if it has one and no threshold is given.
 
@@ -74,8 +92,8 @@ def opened_shield(
     """
     from ragguard.trace.shield import TraceShield
 
-    held = stored_calibration(folder) if threshold is None else None
-    tracer = opened_tracer(folder, semantic, least)
+    held = stored_calibration(calibrated_in(folder, subject)) if threshold is None else None
+    tracer = opened_tracer(folder, semantic, least, held)
     return TraceShield(tracer, calibration=held, threshold=threshold, **options)
 
 
