@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import site
 import sysconfig
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 _WORD = re.compile(r"[^\W_]+")
 _KINDS = (".py", ".md", ".rst", ".txt")
+_ELSEWHERE = ("site-packages", "dist-packages", "__pycache__")  # the first two are roots of their own
 _LARGEST_FILE = 1_000_000  # bytes; beyond it lie tables of data, not text
 _ZIPF_WORDS, _ZIPF_EXPONENT, _ZIPF_LENGTH = 200_000, 1.1, 800
 _VERBATIM_CHANCE = 0.5  # that a piece is copied; copied pieces are the shorter ones
@@ -73,23 +76,29 @@ def read(path: Path) -> Iterator[Document]:
 
 def sources(rng: np.random.Generator) -> Iterator[Document]:
     """Yield installed Python and documentation files, in an order the seed alone decides."""
-    roots = {Path(sysconfig.get_path("stdlib")), *map(Path, site.getsitepackages())}
-    # By path below the root: the standard library holds site-packages in some installations.
-    found = {
-        file.relative_to(root).as_posix(): file
-        for root in sorted(roots, key=lambda r: len(r.parts))
-        if root.is_dir()
-        for file in root.rglob("*")
-        if file.suffix in _KINDS and file.is_file()
-    }
+    found = _installed()
     names = sorted(found)
     for place in rng.permutation(len(names)):
         try:
-            content = found[names[place]].read_bytes()
+            content = Path(found[names[place]]).read_bytes()
             if len(content) <= _LARGEST_FILE:
                 yield names[place], content.decode("utf-8")
         except (OSError, UnicodeDecodeError):
             continue
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """Paths of the files by their path below the root they were found in."""
+    found = {}
+    for root in (sysconfig.get_path("stdlib"), *site.getsitepackages()):
+        for folder, below, files in os.walk(root):  # asks the file system nothing about single files
+            below[:] = [name for name in below if name not in _ELSEWHERE]
+            for name in files:
+                if name.endswith(_KINDS):
+                    file = f"{folder}{os.sep}{name}"
+                    found[os.path.relpath(file, root)] = file
+    return found
 
 
 def zipf(rng: np.random.Generator) -> Iterator[Document]:
