@@ -104,15 +104,6 @@ def groups_of(examples: Sequence[PreferenceExample], *, reader: str | None = Non
     return [_group(query_id, by_query[query_id]) for query_id in sorted(by_query)]
 
 
-def pair_indices(gains: NDArray[np.float64], *, eps: float) -> NDArray[np.int64]:
-    """Return (winner, loser) for every pair of passages whose gains differ by more than `eps`.
-
-    Shape (pairs, 2). Ties make no pair: no order between them was observed.
-    """
-    better = gains[:, None] - gains[None, :] > eps
-    return np.argwhere(better).astype(np.int64)
-
-
 def _group(query_id: str, rows: Sequence[PreferenceExample]) -> Group:
     members: dict[str, list[PreferenceExample]] = {}
     for row in rows:

@@ -13,7 +13,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -130,11 +129,6 @@ def supervised_contrastive_loss(z: Tensor, rows: Rows, *, temperature: float = 0
     shares = torch.where(positive, whole - near, torch.zeros_like(near))
     each = shares.sum(dim=1) / positive.sum(dim=1).clamp_min(1)
     return _mean_of_questions(each, counted, rows)
-
-
-def detached(found: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return the losses as numbers."""
-    return {name: float(loss.detach()) for name, loss in found.items()}
 
 
 def _same_question(rows: Rows) -> Tensor:

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import pytest
 
 from ragguard.errors import InvalidValueError, PreferenceSetError, UnknownNameError
-from ragguard.preference.groups import groups_of, pair_indices
+from ragguard.preference.groups import groups_of
 from tests.preference.worlds import example
 
 
@@ -87,10 +86,3 @@ def test_no_example_is_an_error() -> None:
 def test_one_question_in_two_declared_splits_is_an_error() -> None:
     with pytest.raises(PreferenceSetError, match="'q1' has 2 different values of `split`"):
         groups_of([example(split="train"), example("q1", "b", split="test")])
-
-
-def test_ties_make_no_pair() -> None:
-    gains = np.array([1.0, 0.95, 0.0])
-    assert pair_indices(gains, eps=0.0).tolist() == [[0, 1], [0, 2], [1, 2]]
-    assert pair_indices(gains, eps=0.1).tolist() == [[0, 2], [1, 2]]
-    assert pair_indices(np.zeros(4), eps=0.0).shape == (0, 2)

@@ -164,6 +164,7 @@ def test_passages_of_other_questions_are_reported_dropped_or_refused(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_random_labels_keep_the_base_in_at_least_19_of_20_seeds(tmp_path: Path) -> None:
     """Trained hard, with validation questions to be lucky on, and judged by the rule as it ships."""
     promoted = []
