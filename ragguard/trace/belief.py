@@ -23,14 +23,14 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ragguard.trace.corpus import Match, Occurrence
+from ragguard.trace.corpus import Match, Occurrence, TraceCorpus
 from ragguard.trace.tokens import Tokens
 from ragguard.types import Span
 
@@ -123,6 +123,27 @@ def covered(matches: Sequence[Match], count: int) -> NDArray[np.bool_]:
     inside = np.zeros(count, dtype=np.bool_)
     for match in matches:
         inside[match.start : match.end] = True
+    return inside
+
+
+def covered_elsewhere(
+    tokens: Tokens, trusted: TraceCorpus, found: Sequence[Match], *, least: int, without: Collection[str]
+) -> NDArray[np.bool_]:
+    """Return which tokens of these matches lie in one with `trusted`, some of its documents left out.
+
+    A token lies in a match exactly if it lies in a run of `least` tokens that occurs: each is
+    looked up by itself, and counts if one of its places is in another document. It is meant for
+    calibration, as it costs a look-up a token.
+    """
+    count = len(tokens.words)
+    inside = np.zeros(count, dtype=np.bool_)
+    starts = {n for m in found for n in range(max(0, m.start - least + 1), min(m.end, count - least + 1))}
+    for start in sorted(starts):
+        run = slice(start, start + least)
+        part = Tokens(tokens.words[run], tokens.starts[run], tokens.ends[run])
+        for match in trusted.matches(part, least=least):
+            if any(place.document not in without for place in match.occurrences):
+                inside[run] = True
     return inside
 
 

@@ -21,7 +21,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,7 +224,7 @@ def calibrate_trace(
     tracer: Scorer,
     benign: Sequence[str],
     *,
-    without: Sequence[str | None] | None = None,
+    without: Sequence[Collection[str]] | None = None,
     max_false_refusal: float = 0.01,
     split: Split = "max",
     subject: Literal["answer", "question", "passage"] = "answer",
@@ -236,7 +236,7 @@ def calibrate_trace(
     Args:
         tracer: as it will serve.
         benign: texts that must not be refused, like those served.
-        without: for each the id of the trusted document that it is, or None. A text that
+        without: for each the ids of the trusted documents that it is, often none. A text that
             is registered as trusted supports itself, which those served do not.
         max_false_refusal: eps in (0, 1), in total over all corpora.
         split: see the module.
@@ -283,7 +283,7 @@ def calibrate_trace(
     return TraceCalibration(statement, columns)
 
 
-def _scores(tracer: Any, benign: Sequence[str], without: Sequence[str | None]) -> list[dict[str, float]]:
+def _scores(tracer: Any, benign: Sequence[str], without: Sequence[Collection[str]]) -> list[dict[str, float]]:
     rows: list[dict[str, float]] = tracer.scores(benign, without=without)
     return rows
 

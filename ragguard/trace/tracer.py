@@ -7,11 +7,22 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragguard.errors import ConfigurationError, InvalidValueError
 from ragguard.protocols import Aligner, Embedder, Fingerprint, FloatArray, Progress
 from ragguard.trace import semantic, units
-from ragguard.trace.belief import FLOOR, KINDS, SCALE, Belief, Kind, covered, verbatim_beliefs
+from ragguard.trace.belief import (
+    FLOOR,
+    KINDS,
+    SCALE,
+    Belief,
+    Kind,
+    covered,
+    covered_elsewhere,
+    verbatim_beliefs,
+)
+from ragguard.trace.corpus import Match
 from ragguard.trace.index import TraceIndex
 from ragguard.trace.opening import opening
 from ragguard.trace.policy import PolicyClause, stored_policy
@@ -128,17 +139,21 @@ class Tracer:
         vectors = self._embedded([text], [self._units(text, complete=complete)])
         return self._trace(text, complete=complete, vectors=vectors)
 
-    def trace_many(self, texts: Sequence[str], *, without: Sequence[str | None] | None = None) -> list[Trace]:
+    def trace_many(
+        self, texts: Sequence[str], *, without: Sequence[Collection[str]] | None = None
+    ) -> list[Trace]:
         """Return `trace` of each text.
 
         Args:
             texts: whole ones.
-            without: for each text the id of the trusted document that it is, or None: a text
+            without: for each text the ids of the trusted documents that it is, often none: a text
                 that is registered as trusted must not support itself while it is calibrated on.
         """
-        names: Sequence[str | None] = [None] * len(texts) if without is None else without
-        if len(names) != len(texts):
-            raise InvalidValueError(f"without must name one id a text, got {len(names)} for {len(texts)}")
+        names: Sequence[Collection[str]] = [()] * len(texts) if without is None else without
+        if len(names) != len(texts) or any(isinstance(ids, str) for ids in names):
+            raise InvalidValueError(
+                f"without must be a collection of ids for each of {len(texts)} texts", hint="() for none"
+            )
         traces: list[Trace] = []
         for begin in range(0, len(texts), _TOGETHER):
             part = texts[begin : begin + _TOGETHER]
@@ -150,7 +165,7 @@ class Tracer:
         return traces
 
     def scores(
-        self, texts: Sequence[str], /, *, without: Sequence[str | None] | None = None
+        self, texts: Sequence[str], /, *, without: Sequence[Collection[str]] | None = None
     ) -> list[dict[str, float]]:
         """Return the largest BCI of each kind that it can find, for each text."""
         traces = self.trace_many(texts, without=without)
@@ -180,14 +195,14 @@ class Tracer:
         *,
         vectors: Mapping[str, FloatArray],
         complete: bool = True,
-        without: str | None = None,
+        without: Collection[str] = (),
     ) -> Trace:
         check_deadline()
         tokens = tokenise(text)
         beliefs, holds = self._verbatim(text, tokens, complete=complete, without=without)
         if self.embedder is not None:
             found = self._units(text, complete=complete)
-            beliefs += self._by_meaning(text, found, vectors, () if without is None else (without,))
+            beliefs += self._by_meaning(text, found, vectors, without)
             if not complete and self._reads_windows and units.undecided(text):
                 holds.append(0)
         beliefs = sorted(
@@ -197,13 +212,11 @@ class Tracer:
         return Trace(tuple(beliefs), largest, None if complete else min(holds, default=len(text)))
 
     def _verbatim(
-        self, text: str, tokens: Tokens, *, complete: bool, without: str | None
+        self, text: str, tokens: Tokens, *, complete: bool, without: Collection[str]
     ) -> tuple[list[Belief], list[int]]:
         deny, trusted = self.index.corpora["deny"], self.index.corpora["trusted"]
         matches = deny.matches(tokens, least=self.least) if len(deny) else []
-        # Where a text is itself trusted, what of it is trusted elsewhere too cannot be told: nothing is.
-        known = without is None and matches and len(trusted)
-        inside = covered(trusted.matches(tokens, least=self.least) if known else (), len(tokens.words))
+        inside = self._supported(tokens, matches, without)
         if complete or not len(deny):
             return verbatim_beliefs(tokens, matches, inside, self.index.unigrams), []
         open_deny, open_trusted = opening(text, tokens, deny), opening(text, tokens, trusted)
@@ -213,6 +226,17 @@ class Tracer:
         first = min([open_deny, *(m.start for m in matches if m.end > open_trusted)])
         hold = int(tokens.starts[first]) if first < len(tokens.words) else len(text)
         return verbatim_beliefs(tokens, settled, inside, self.index.unigrams), [hold]
+
+    def _supported(
+        self, tokens: Tokens, matches: Sequence[Match], without: Collection[str]
+    ) -> NDArray[np.bool_]:
+        """Which words lie in a match in a trusted document that counts."""
+        trusted, count = self.index.corpora["trusted"], len(tokens.words)
+        if not matches or not len(trusted):
+            return covered((), count)
+        if not without:
+            return covered(trusted.matches(tokens, least=self.least), count)
+        return covered_elsewhere(tokens, trusted, matches, least=self.least, without=without)
 
     def _units(self, text: str, *, complete: bool) -> list[Unit]:
         """What is compared by meaning; policy clauses ask for every sentence, however short."""

@@ -205,7 +205,7 @@ def test_too_little_to_be_judged_by_meaning_is_held_whole(tmp_path: Path) -> Non
 
 def test_a_text_that_is_trusted_does_not_support_itself_while_calibrated_on(tmp_path: Path) -> None:
     tracer = Tracer(index_of(tmp_path, trusted=(SECRET,)), embedder=HashEmbedder(dimension=256))
-    with_itself, without = tracer.trace_many([SECRET, SECRET], without=[None, "trusted-0"])
+    with_itself, without = tracer.trace_many([SECRET, SECRET], without=[(), ("trusted-0",)])
     assert with_itself.bci < 0.05
     assert without.scores()["verbatim"] > 0.5
     assert without.scores()["semantic"] > 0.5
@@ -245,6 +245,8 @@ def test_options_out_of_range_are_refused(tmp_path: Path, options: dict[str, obj
 def test_names_for_other_texts_are_refused(tracer: Tracer) -> None:
     with pytest.raises(InvalidValueError):
         tracer.trace_many(["a"], without=[])
+    with pytest.raises(InvalidValueError):
+        tracer.trace_many(["a"], without=["trusted-0"])
 
 
 # --- vectors -----------------------------------------------------------------------------
@@ -280,3 +282,26 @@ def test_a_corpus_without_documents_has_no_vectors(tmp_path: Path) -> None:
     tracer = Tracer(index_of(tmp_path, deny=()), embedder=HashEmbedder())
     assert tracer.trace(SECRET).bci == 0.0
     assert not list(tmp_path.glob("vectors-*"))
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=2, max_size=8), min_size=1, max_size=2),
+    st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), min_size=2, max_size=3),
+    st.integers(2, 3),
+)
+def test_leaving_a_trusted_document_out_is_as_if_it_had_never_been_registered(
+    tmp_path_factory: pytest.TempPathFactory, deny: list[list[str]], trusted: list[list[str]], least: int
+) -> None:
+    denied, known = [" ".join(d) for d in deny], [" ".join(t) for t in trusted]
+    folder = tmp_path_factory.mktemp("index")
+    with_all = Tracer(index_of(folder / "all", denied, known), least=least)
+    with_rest = Tracer(index_of(folder / "rest", denied, known[:-1]), least=least)
+    left_out = f"trusted-{len(known) - 1}"
+    for text in (known[-1], f"{known[-1]} {denied[0]}", denied[0]):
+        (found,) = with_all.trace_many([text], without=[(left_out,)])
+        expected = with_rest.trace(text)
+        # The words are rarer or commoner without the document; which of them are supported is the same.
+        assert {b.span: b.conflict == 0 for b in found.beliefs if b.kind == "verbatim"} == {
+            b.span: b.conflict == 0 for b in expected.beliefs if b.kind == "verbatim"
+        }
