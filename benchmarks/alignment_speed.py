@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="texts of `drift`")
     parser.add_argument("--rounds", type=int, help="default: 5, with --quick 1")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+    parser.add_argument("--scale", type=float, help="share of the work; default: 1, with --quick 0.1")
     parser.add_argument("--json", action="store_true", help="on one line")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -70,7 +71,8 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of every part asked for."""
-    scale, rounds = (0.1, options.rounds or 1) if options.quick else (1.0, options.rounds or 5)
+    scale = options.scale or (0.1 if options.quick else 1.0)
+    rounds = options.rounds or (1 if options.quick else 5)
     result: dict[str, Any] = {"settings": settings(options)}
     model = random_model(options.shape) if {"loop", "encoder"} & set(options.parts) else None
     if model is not None and "loop" in options.parts:
