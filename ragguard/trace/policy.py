@@ -27,7 +27,8 @@ class PolicyClause:
     Attributes:
         id: unique in its policy; verdicts name it.
         text: the rule, as a sentence or two.
-        severity: in (0, 1]; a conflict counts for so much.
+        severity: in (0, 1]; a conflict counts for so much. One below the shield's threshold
+            never refuses by itself: it is reported.
         examples: sentences that break the rule.
     """
 

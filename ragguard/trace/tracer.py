@@ -24,6 +24,7 @@ from ragguard.trace.belief import (
 )
 from ragguard.trace.corpus import Match
 from ragguard.trace.index import TraceIndex
+from ragguard.trace.memory import LatelyEmbedded
 from ragguard.trace.opening import opening
 from ragguard.trace.policy import PolicyClause, stored_policy
 from ragguard.trace.semantic import DenyMeaning, PolicyMeaning
@@ -103,6 +104,7 @@ class Tracer:
                 "policy clauses cannot be checked without an embedder and an aligner",
                 hint="pass both, or policy=() to check none",
             )
+        self._lately = None if embedder is None else LatelyEmbedded(embedder)
         self._lock = threading.Lock()
         self._meaning: _Meaning | None = None
 
@@ -254,18 +256,16 @@ class Tracer:
 
     def _embedded(self, texts: Sequence[str], found: Sequence[Sequence[Unit]]) -> dict[str, FloatArray]:
         """The vector of every different piece of the texts, made together; none where none is compared."""
-        if self.embedder is None or not self._meanings().any:
+        if self._lately is None or not self._meanings().any:
             return {}
-        pieces = list(
-            dict.fromkeys(
-                text[unit.read.start : unit.read.end]
-                for text, units_ in zip(texts, found, strict=True)
-                for unit in units_
-            )
-        )
-        vectors = self.embedder.embed_passages(pieces) if pieces else ()
+        pieces = [
+            text[unit.read.start : unit.read.end]
+            for text, units_ in zip(texts, found, strict=True)
+            for unit in units_
+        ]
+        vectors = self._lately(pieces)
         check_deadline()
-        return dict(zip(pieces, vectors, strict=True))
+        return vectors
 
     def _by_meaning(
         self, text: str, found: Sequence[Unit], vectors: Mapping[str, FloatArray], without: Collection[str]
