@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any, get_args
 
-from ragguard.errors import DuplicateIdError, EmptyCorpusError, IndexFileError, UnknownNameError
+from ragguard.errors import (
+    DuplicateIdError,
+    EmptyCorpusError,
+    IndexFileError,
+    InvalidValueError,
+    UnknownNameError,
+)
 from ragguard.protocols import Progress
 from ragguard.trace.corpus import Label, TraceCorpus
 from ragguard.trace.documents import TraceDocument
 from ragguard.trace.lock import sole_writer
 from ragguard.trace.manifest import (
+    SHARD_TOKENS,
     Manifest,
     read_manifest,
     read_unigrams,
@@ -19,8 +26,8 @@ from ragguard.trace.manifest import (
     write_manifest,
     write_unigrams,
 )
-from ragguard.trace.segment import Segment
-from ragguard.trace.segment_writer import write_segment
+from ragguard.trace.segment import Engine, Segment
+from ragguard.trace.segment_writer import write_segments
 from ragguard.trace.tokens import VERSION
 from ragguard.trace.unigrams import Unigrams
 
@@ -58,6 +65,8 @@ class TraceIndex:
         deny: Iterable[TraceDocument] = (),
         policy: Iterable[TraceDocument] = (),
         trusted: Iterable[TraceDocument] = (),
+        engine: Engine = "pydivsufsort",
+        shard_tokens: int = SHARD_TOKENS,
         progress: Progress | None = None,
     ) -> TraceIndex:
         """Write a new index and open it; one that is there is replaced in one step, at the end.
@@ -67,26 +76,30 @@ class TraceIndex:
         Args:
             folder: made if missing.
             deny, policy, trusted: documents, taken one at a time.
+            engine: "infini-gram" for corpora larger than memory (extra of that name, Linux).
+            shard_tokens: a corpus of more tokens is cut into several segments; at least 1.
             progress: called as progress(what, done, total); total is 0 where it is not known.
 
         Raises:
             EmptyCorpusError: there is no document at all.
+            UnknownNameError: there is no such engine.
+            MissingDependencyError: the engine is not installed.
             DuplicateIdError: two documents of one corpus have one id.
             IndexFileError: another process is writing there, or the folder cannot be written.
         """
+        require_engine(engine, shard_tokens)
         folder = Path(folder)
         given: dict[Label, Iterable[TraceDocument]] = {"deny": deny, "policy": policy, "trusted": trusted}
         with sole_writer(folder):
             names: dict[Label, tuple[str, ...]] = {}
             for label, documents in given.items():
                 checked = _unique(documents, lambda _: False, label, progress)
-                name = write_segment(folder, checked)
-                names[label] = () if name is None else (name,)
+                names[label] = write_segments(folder, checked, engine=engine, shard_tokens=shard_tokens)
             if not any(names.values()):
                 raise EmptyCorpusError(
                     "there are no documents to index", hint="give deny, policy or trusted ones"
                 )
-            return cls(folder, _commit(folder, names))
+            return cls(folder, _commit(folder, names, engine, shard_tokens))
 
     @classmethod
     def open(cls, folder: str | Path) -> TraceIndex:
@@ -121,15 +134,16 @@ class TraceIndex:
         with sole_writer(self.folder):
             self._show(read_manifest(self.folder, LABELS))
             present = self.corpora[label].__contains__
-            name = write_segment(self.folder, _unique(documents, present, label, progress))
-            if name is not None:
+            new = self._write(_unique(documents, present, label, progress))
+            if new:
                 names = dict(self._manifest.segments)
-                names[label] = (*names[label], name)
-                self._show(_commit(self.folder, names))
+                self._commit({**names, label: (*names[label], *new)})
         return self
 
     def compact(self, *, progress: Progress | None = None) -> TraceIndex:
-        """Merge the segments of each corpus into one, and return this index showing it.
+        """Merge the segments of each corpus, and return this index showing it.
+
+        One is left of each corpus, or as few as `shard_tokens` allows.
 
         Nothing is found or counted otherwise than before; look-ups get faster.
 
@@ -141,12 +155,18 @@ class TraceIndex:
             names = dict(self._manifest.segments)
             for label, corpus in self.corpora.items():
                 if len(corpus.segments) > 1:
-                    name = write_segment(
-                        self.folder, _counted(corpus.documents(), label, len(corpus), progress)
-                    )
-                    names[label] = () if name is None else (name,)
-            self._show(_commit(self.folder, names))
+                    names[label] = self._write(_counted(corpus.documents(), label, len(corpus), progress))
+            self._commit(names)
         return self
+
+    def _write(self, documents: Iterable[TraceDocument]) -> tuple[str, ...]:
+        manifest = self._manifest
+        return write_segments(
+            self.folder, documents, engine=manifest.engine, shard_tokens=manifest.shard_tokens
+        )
+
+    def _commit(self, names: Mapping[Label, tuple[str, ...]]) -> None:
+        self._show(_commit(self.folder, names, self._manifest.engine, self._manifest.shard_tokens))
 
     def verify(self) -> None:
         """Read every file and compare it with the hash written down for it.
@@ -165,6 +185,7 @@ class TraceIndex:
         return {
             "folder": self.folder.name,
             "corpora": {label: _described(corpus) for label, corpus in self.corpora.items()},
+            "engine": self._manifest.engine,
             "words": self.unigrams.types,
             "tokens": self.unigrams.total,
             "fingerprint": self.fingerprint(),
@@ -189,10 +210,25 @@ def require_label(label: str) -> None:
         raise UnknownNameError(f"there is no corpus {label!r}", hint=f"known: {', '.join(LABELS)}")
 
 
-def _commit(folder: Path, names: Mapping[Label, tuple[str, ...]]) -> Manifest:
+def require_engine(engine: str, shard_tokens: int) -> None:
+    """Return when segments can be made so.
+
+    Raises:
+        UnknownNameError: there is no such engine.
+        InvalidValueError: a shard would hold nothing.
+    """
+    if engine not in get_args(Engine):
+        raise UnknownNameError(f"there is no engine {engine!r}", hint=f"known: {', '.join(get_args(Engine))}")
+    if shard_tokens < 1:
+        raise InvalidValueError(f"shard_tokens is {shard_tokens}", hint="at least 1; 33 million by default")
+
+
+def _commit(
+    folder: Path, names: Mapping[Label, tuple[str, ...]], engine: Engine, shard_tokens: int
+) -> Manifest:
     segments = [Segment(folder / name) for of_label in names.values() for name in of_label]
     unigrams = write_unigrams(folder, [(segment.table, segment.counts) for segment in segments])
-    manifest = Manifest(segments=dict(names), unigrams=unigrams)
+    manifest = Manifest(dict(names), unigrams, engine, shard_tokens)
     write_manifest(folder, manifest)
     remove_all_but(folder, {unigrams, *(segment.name for segment in segments)})
     return manifest

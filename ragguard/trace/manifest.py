@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +29,13 @@ from ragguard.trace.sealed import (
     write_json,
     written_aside,
 )
-from ragguard.trace.segment import SCHEMA_VERSION, require_version
+from ragguard.trace.segment import SCHEMA_VERSION, Engine, require_version
 from ragguard.trace.tokens import VERSION
 from ragguard.trace.unigrams import Unigrams, estimated_discount, pooled
 
 FILE_NAME = "manifest.json"
+SHARD_TOKENS = 1 << 25
+"""Tokens a segment holds at most, save for what its last document brings: some 1.3 GB while building."""
 _FORMAT = "ragguard-trace-index"
 _OWN = ("segment-", "unigrams-", WRITING)
 
@@ -45,10 +47,13 @@ class Manifest:
     Attributes:
         segments: of each corpus, the oldest first.
         unigrams: counts over all of them.
+        engine, shard_tokens: how segments are made when documents are added.
     """
 
     segments: Mapping[Label, tuple[str, ...]]
     unigrams: str
+    engine: Engine = "pydivsufsort"
+    shard_tokens: int = SHARD_TOKENS
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -59,6 +64,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "tokeniser": VERSION,
         "segments": {label: list(names) for label, names in manifest.segments.items()},
         "unigrams": manifest.unigrams,
+        "engine": manifest.engine,
+        "shard_tokens": manifest.shard_tokens,
     }
     write_json(folder / FILE_NAME, body)
 
@@ -76,7 +83,9 @@ def read_manifest(folder: Path, labels: Sequence[Label]) -> Manifest:
     require_version(body, folder)
     try:
         segments = {label: tuple(map(_plain, body["segments"][label])) for label in labels}
-        return Manifest(segments=segments, unigrams=_plain(body["unigrams"]))
+        if body["engine"] not in get_args(Engine):
+            raise ValueError("no such engine")
+        return Manifest(segments, _plain(body["unigrams"]), body["engine"], int(body["shard_tokens"]))
     except (KeyError, TypeError, ValueError) as error:
         raise broken(path, "does not name its parts") from error
 

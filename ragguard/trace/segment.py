@@ -3,7 +3,7 @@
 A segment is never changed: adding documents makes another one beside it. In its folder:
 
     tokens.npy     numbers of the words, most significant byte first, a separator after each document
-    suffixes.npy   the suffix array over them
+    suffixes.npy   the suffix array over them (or, for infini-gram: tokenized.0, table.0, offset.0)
     starts.npy     ends.npy      raw characters of each token in its document
     lexicon.npy    counts.npy    digests of the words in order (number = place + 1), how often each occurs
     documents.npy  [D + 1, 3]: where each document's tokens, its bytes in texts.bin and in names.bin begin
@@ -18,13 +18,14 @@ import hashlib
 import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragguard.errors import IndexFileError
 from ragguard.trace.documents import TraceDocument
+from ragguard.trace.infini import EngineArray
 from ragguard.trace.lexicon import Lexicon
 from ragguard.trace.sealed import REBUILD, broken, open_array, open_bytes, read_seal, verify
 from ragguard.trace.suffix_array import PADDING, UNKNOWN, Places, SuffixArray, token_type
@@ -32,6 +33,8 @@ from ragguard.trace.tokens import VERSION
 from ragguard.types import Span
 
 SCHEMA_VERSION = 1
+Engine: TypeAlias = Literal["pydivsufsort", "infini-gram"]
+"""What sorts and searches the suffixes: this package, or infini-gram for corpora larger than memory."""
 _LOOKED_THROUGH = 1 << 16
 """Of more occurrences than this, the earliest are sought among the first so many in suffix order."""
 
@@ -50,29 +53,32 @@ class Segment:
         require_version(self.facts, folder)
         if folder.name != name_of(str(self.facts.get("fingerprint"))):
             raise broken(folder / "seal.json", "is of another segment")
-        tokens = open_array(folder / "tokens.npy", "u")
-        suffixes = open_array(folder / "suffixes.npy", "i")
         self._starts = open_array(folder / "starts.npy", "i")
         self._ends = open_array(folder / "ends.npy", "i")
-        table = open_array(folder / "lexicon.npy", "u", 2)
+        self.table = open_array(folder / "lexicon.npy", "u", 2)
         self.counts = open_array(folder / "counts.npy", "i")
         self._documents = open_array(folder / "documents.npy", "i", 2)
         by_name = open_array(folder / "by_name.npy", "u", 2)
         self._order = open_array(folder / "by_name_order.npy", "i")
         self._texts, self._names = open_bytes(folder / "texts.bin"), open_bytes(folder / "names.bin")
-        sizes = {suffixes.size, self._starts.size, self._ends.size, tokens.size - PADDING}
-        if (
-            len(sizes) != 1
-            or tokens.dtype not in (token_type(0), token_type(1 << 16))
-            or self._documents.shape[1:] != (3,)
-            or len(table) != 2
-            or len(by_name) != 2
-        ):
-            raise broken(folder / "tokens.npy", "does not fit the other files")
-        self.array = SuffixArray(tokens, suffixes)
-        self.table = table
-        self._lexicon = Lexicon(table)
+        if self._documents.shape[1:] != (3,) or len(self.table) != 2 or len(by_name) != 2:
+            raise broken(folder / "documents.npy", "is not the array it should be")
+        self.array = self._open_array()
+        if {self.array.size, self._starts.size, self._ends.size} != {int(self._documents[-1, 0])}:
+            raise broken(folder / "documents.npy", "does not fit the other files")
+        self._lexicon = Lexicon(self.table)
         self._by_name = Lexicon(by_name)
+
+    def _open_array(self) -> SuffixArray | EngineArray:
+        words = self.table.shape[1]
+        if self.facts.get("engine") == "infini-gram":
+            width = token_type(words).itemsize
+            return EngineArray(self.folder, tokens=self._starts.size, words=words, width=width)
+        tokens = open_array(self.folder / "tokens.npy", "u")
+        suffixes = open_array(self.folder / "suffixes.npy", "i")
+        if tokens.dtype != token_type(words) or tokens.size - PADDING != suffixes.size:
+            raise broken(self.folder / "tokens.npy", "does not fit the other files")
+        return SuffixArray(tokens, suffixes)
 
     def __len__(self) -> int:
         return len(self._documents) - 1
@@ -89,7 +95,7 @@ class Segment:
 
     def earliest(self, low: int, high: int, most: int) -> Places:
         """Return the first `most` tokens, in order, at which the suffixes low to high begin."""
-        begins = self.array.suffixes[low : min(high, low + _LOOKED_THROUGH)]
+        begins = self.array.begins(low, min(high, low + _LOOKED_THROUGH))
         if begins.size > most:
             begins = np.partition(begins, most - 1)[:most]
         return np.sort(begins).astype(np.int64)

@@ -1,10 +1,11 @@
-"""Writing a segment: documents are read once, one after the other; then the suffixes are sorted."""
+"""Writing segments: documents are read once, one after the other; then the suffixes are sorted."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from ragguard.errors import IndexFileError
 from ragguard.trace import suffix_array
 from ragguard.trace.documents import TraceDocument
+from ragguard.trace.infini import engine_class, write_engine_files
 from ragguard.trace.lexicon import digests_once, sorting
 from ragguard.trace.sealed import seal, written_aside
 from ragguard.trace.segment import (
     SCHEMA_VERSION,
+    Engine,
     Segment,
     content_sum,
     document_hash,
@@ -27,27 +30,37 @@ from ragguard.trace.segment import (
 from ragguard.trace.tokens import VERSION, pieces
 
 
-def write_segment(folder: Path, documents: Iterable[TraceDocument]) -> str | None:
-    """Write the documents as one segment below `folder` and return its name, or None for no documents.
+def write_segments(
+    folder: Path, documents: Iterable[TraceDocument], *, engine: Engine, shard_tokens: int
+) -> tuple[str, ...]:
+    """Write the documents as segments below `folder` and return their names; none for no documents.
 
-    The name is made of the content. Where a segment of that name is already there and
+    A name is made of the content. Where a segment of that name is already there and
     whole, as after a build that was interrupted, it is taken as it is.
 
     Args:
         folder: where segments lie.
         documents: of different ids; taken one at a time, so that they need not be in memory.
+        engine: what sorts the suffixes.
+        shard_tokens: a segment is closed with the document that brings it to this many tokens; building
+            takes some 40 bytes of memory for each.
+
+    Raises:
+        MissingDependencyError: the engine is not installed.
     """
-    with written_aside(folder) as aside:
-        text = _Reader(aside)
-        text.read(documents)
-        if not text.hashes:
-            return None
-        name = name_of(text.fingerprint())
-        target = folder / name
-        if not _is_whole(target):
-            text.write()
-            seal(aside, target, text.facts())
-        return name
+    if engine == "infini-gram":
+        engine_class()
+    names: list[str] = []
+    stream = iter(documents)
+    for first in stream:
+        with written_aside(folder) as aside:
+            text = _Reader(aside, engine)
+            text.read(chain([first], stream), shard_tokens)
+            names.append(name_of(text.fingerprint()))
+            if not _is_whole(folder / names[-1]):
+                text.write()
+                seal(aside, folder / names[-1], text.facts())
+    return tuple(names)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -61,7 +74,8 @@ def _is_whole(folder: Path) -> bool:
 class _Reader:
     """What is gathered while the documents pass by."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self._engine = engine
         self.hashes: list[str] = []
         self._folder = folder
         self._names: list[str] = []
@@ -73,7 +87,7 @@ class _Reader:
         self._starts: list[NDArray[Any]] = []
         self._ends: list[NDArray[Any]] = []
 
-    def read(self, documents: Iterable[TraceDocument]) -> None:
+    def read(self, documents: Iterable[TraceDocument], enough: int) -> None:
         with (
             (self._folder / "texts.bin").open("wb") as texts,
             (self._folder / "names.bin").open("wb") as names,
@@ -84,6 +98,8 @@ class _Reader:
                 length = names.write(document.id.encode("utf-8", "surrogatepass"))
                 token, byte, letter = self._begins[-1]
                 self._begins.append((token + tokens, byte + size, letter + length))
+                if token + tokens >= enough:
+                    return
 
     def _take(self, document: TraceDocument) -> int:
         self.hashes.append(document_hash(document))
@@ -101,12 +117,15 @@ class _Reader:
         return count
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(f"{SCHEMA_VERSION} {VERSION} {' '.join(self.hashes)}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{SCHEMA_VERSION} {VERSION} {self._engine} {' '.join(self.hashes)}".encode()
+        ).hexdigest()
 
     def facts(self) -> dict[str, Any]:
         return {
             "schema_version": SCHEMA_VERSION,
             "tokeniser": VERSION,
+            "engine": self._engine,
             "documents": len(self.hashes),
             "tokens": self._begins[-1][0] - len(self.hashes),
             "words": len(self._numbers),
@@ -128,8 +147,11 @@ class _Reader:
         rank[order + 1] = np.arange(1, order.size + 1)
         tokens = rank[given]
         del given
-        self._save("tokens", suffix_array.padded(tokens))
-        self._save("suffixes", suffix_array.build(tokens))
+        if self._engine == "infini-gram":
+            write_engine_files(self._folder, tokens)
+        else:
+            self._save("tokens", suffix_array.padded(tokens))
+            self._save("suffixes", suffix_array.build(tokens))
         self._save("documents", np.array(self._begins, dtype=np.int64))
         names = digests_once(self._names)
         by_name = sorting(names)

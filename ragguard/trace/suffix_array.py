@@ -36,7 +36,7 @@ def token_type(vocabulary: int) -> np.dtype[Any]:
     return np.dtype(">u2" if vocabulary < 65_535 else ">u4")
 
 
-def build(tokens: NDArray[Any]) -> NDArray[np.int32] | NDArray[np.int64]:
+def build(tokens: NDArray[Any]) -> NDArray[Any]:
     """Return the starts of all suffixes of `tokens` in sorted order, in O(n log n).
 
     Args:
@@ -45,15 +45,19 @@ def build(tokens: NDArray[Any]) -> NDArray[np.int32] | NDArray[np.int64]:
     Returns:
         Shape [n]; 32-bit where n allows.
     """
+    width, packed = _packed(tokens)
+    return sorted_suffixes(packed, width)
+
+
+def sorted_suffixes(content: NDArray[np.uint8], width: int) -> NDArray[Any]:
+    """Return the starts of the suffixes of a text of `width` bytes a token, in the order of their bytes."""
     from pydivsufsort import divsufsort
 
-    size = tokens.size
-    place = np.dtype(np.int32 if size < 2**31 else np.int64)
-    found = np.empty(size, dtype=place)
+    size = content.size // width
+    found = np.empty(size, dtype=np.int32 if size < 2**31 else np.int64)
     if not size:
         return found
-    width, packed = _packed(tokens)
-    of_bytes = divsufsort(packed)
+    of_bytes = divsufsort(content)
     # Suffixes that begin within a token are sorted in between; dropped a chunk at a time to save memory.
     filled = 0
     for begin in range(0, of_bytes.size, _CHUNK):
@@ -68,7 +72,7 @@ def _packed(tokens: NDArray[Any]) -> tuple[int, NDArray[np.uint8]]:
     """Bytes of the tokens, most significant first, and how many make one token."""
     width = tokens.dtype.itemsize
     content = np.ascontiguousarray(tokens).view(np.uint8)
-    if width == 4 and int(tokens.max()) < 1 << 24:  # a quarter of the sort's time and memory saved
+    if width == 4 and int(tokens.max(initial=0)) < 1 << 24:  # a quarter of the sort's time and memory saved
         return 3, np.ascontiguousarray(content.reshape(-1, 4)[:, 1:]).reshape(-1)
     return width, content
 
@@ -156,6 +160,10 @@ class SuffixArray:
             open_ = open_[(low[open_] < high[open_]) & (starts[open_] + depth < ends[open_])]
             width = self._wider(width, open_.size)
         return low, high
+
+    def begins(self, low: int, high: int) -> NDArray[Any]:
+        """Return where the suffixes low to high begin."""
+        return self.suffixes[low:high]
 
     def _lower(self, low: Places, high: Places, depth: int, pattern: NDArray[Any]) -> Places:
         """First place in each [low, high) whose suffix, `depth` tokens on, is not below the pattern."""

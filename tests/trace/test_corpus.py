@@ -11,7 +11,7 @@ from ragguard.errors import IndexFileError, InvalidValueError, UnknownNameError
 from ragguard.trace.corpus import TraceCorpus
 from ragguard.trace.documents import TraceDocument
 from ragguard.trace.segment import Segment
-from ragguard.trace.segment_writer import write_segment
+from ragguard.trace.segment_writer import write_segments
 from ragguard.trace.tokens import tokenise
 from tests.trace import oracle
 
@@ -27,8 +27,8 @@ def corpus_of(folder: Path, groups: list[list[str]]) -> TraceCorpus:
     for group in groups:
         documents = [TraceDocument(str(number + place), text) for place, text in enumerate(group)]
         number += len(group)
-        name = write_segment(folder, documents)
-        segments += [] if name is None else [Segment(folder / name)]
+        names = write_segments(folder, documents, engine="pydivsufsort", shard_tokens=1 << 20)
+        segments += [Segment(folder / name) for name in names]
     return TraceCorpus("deny", segments)
 
 
@@ -110,8 +110,9 @@ def test_at_most_five_occurrences_are_named_and_all_are_counted(tmp_path: Path) 
 
 @pytest.mark.parametrize("text", ["Zoë\r\n\u2028\U0001f600 \ud800 e\u0301", "", "\x00\ufeff"])
 def test_a_document_comes_back_character_by_character(tmp_path: Path, text: str) -> None:
-    name = write_segment(tmp_path, [TraceDocument("før", text), TraceDocument("other", "x")])
-    corpus = TraceCorpus("deny", [Segment(tmp_path / str(name))])
+    documents = [TraceDocument("før", text), TraceDocument("other", "x")]
+    (name,) = write_segments(tmp_path, documents, engine="pydivsufsort", shard_tokens=1 << 20)
+    corpus = TraceCorpus("deny", [Segment(tmp_path / name)])
     assert corpus.document("før") == TraceDocument("før", text)
     assert "før" in corpus
     assert "for" not in corpus
