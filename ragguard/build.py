@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ragguard.conformal.calibration import Calibration, CorpusChange
 
 
-_GIVEN_THE_ALIGNER = frozenset({"trace"})
+_GIVEN_THE_ALIGNER = frozenset({"leave_one_out", "trace"})
 """Guards that read with an aligner and, living in another pillar, know none by themselves."""
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ragguard.build import build_pipeline
+from ragguard.config import load_settings
 from tests.cli.trace_case import command
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -50,6 +52,7 @@ def follow(page: str) -> list[str]:
         if step.kind == "settings":
             name = step.text.split("\n", 1)[0].removeprefix("# ")
             Path(name).write_text(step.text, encoding="utf-8")
+            assert build_pipeline(load_settings(name), None).steps
             continue
         if step.text == "echo $?":
             said = f"{code}\n"
