@@ -10,7 +10,7 @@ import numpy as np
 
 from ragguard.errors import IndexFileError, UnknownNameError
 from ragguard.trace.documents import TraceDocument
-from ragguard.trace.matching import longest_suffix, maximal
+from ragguard.trace.matching import maximal
 from ragguard.trace.sealed import REBUILD
 from ragguard.trace.segment import Segment
 from ragguard.trace.suffix_array import Places
@@ -19,7 +19,6 @@ from ragguard.types import Span
 
 Label: TypeAlias = Literal["deny", "policy", "trusted"]
 MOST_OCCURRENCES = 5
-_FIRST_LOOK = 64  # tokens from the end that are looked at first for an open match
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class TraceCorpus:
             IndexFileError: the files turn out to be inconsistent.
         """
         try:
-            queries, longest = self._longest(tokens)
+            queries, longest = self._longest(tokens, least)
             starts, ends = maximal(longest, least)
             return self._described(tokens, queries, starts, ends) if starts.size else []
         except IndexError as error:
@@ -93,17 +92,11 @@ class TraceCorpus:
         The length of `tokens` where not even the last one occurs. Such a suffix is a match
         that may go on growing with the text that follows.
         """
-        total, look = len(tokens.words), _FIRST_LOOK
-        while True:
-            begin = max(0, total - look)
-            last = Tokens(tokens.words[begin:], tokens.starts[begin:], tokens.ends[begin:])
-            try:
-                found = longest_suffix(self._longest(last)[1])
-            except IndexError as error:
-                raise self._inconsistent() from error
-            if found > 0 or begin == 0:
-                return begin + found
-            look *= 4
+        try:
+            places = [s.array.reaching_end(s.numbers(tokens.words)) for s in self.segments]
+        except IndexError as error:
+            raise self._inconsistent() from error
+        return min(places, default=len(tokens.words))
 
     def documents(self) -> Iterator[TraceDocument]:
         """Yield the documents in the order they were registered."""
@@ -125,12 +118,12 @@ class TraceCorpus:
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and any(segment.find(name) is not None for segment in self.segments)
 
-    def _longest(self, tokens: Tokens) -> tuple[list[Places], Places]:
+    def _longest(self, tokens: Tokens, least: int) -> tuple[list[Places], Places]:
         """The text in each segment's tokens, and the longest match at each place in any."""
         queries = [segment.numbers(tokens.words) for segment in self.segments]
         longest = np.zeros(len(tokens.words), dtype=np.int64)
         for segment, query in zip(self.segments, queries, strict=True):
-            longest = np.maximum(longest, segment.array.longest(query))
+            longest = np.maximum(longest, segment.array.longest(query, least))
         return queries, longest
 
     def _described(

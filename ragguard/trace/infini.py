@@ -103,25 +103,34 @@ class EngineArray:
             token_dtype=f"u{8 * width}",
         )
 
-    def longest(self, query: Places) -> Places:
-        """Return the matching statistics, as `SuffixArray.longest` does.
+    def longest(self, query: Places, least: int = 1) -> Places:
+        """Return the matching statistics, as `SuffixArray.longest` does; below `least` they may be too small.
 
-        From one maximal match to the next: how far the text goes on is sought by doubling,
-        and the first place from which one word more occurs by halving.
+        From one maximal match to the next: the first place from which some end beyond the
+        last one is reached is sought by halving, how far the text goes on from there by doubling.
         """
-        ends = np.arange(query.size)
-        ids = np.where(query == UNKNOWN, self._absent, query).tolist()
-        start, end = 0, 0
-        while start < len(ids):
-            end = self._furthest(ids, start, max(start, end))
-            following = self._first_reaching(ids, start, end) if end < len(ids) else len(ids)
-            ends[start:following] = np.maximum(ends[start:following], end)
-            start = following
-        return ends - np.arange(query.size)
+        ids = self._ids(query)
+        ends = np.arange(len(ids))
+        start = end = 0
+        while start + least <= len(ids) and end < len(ids):
+            # A match that is long enough, begins at `start` or later and lies in no earlier one reaches this far.
+            target = max(end + 1, start + least)
+            first = self._first_reaching(ids, start, target)
+            if target - first < least:
+                start = first
+            else:
+                end = self._furthest(ids, first, target)
+                ends[first] = end
+                start = first + 1
+        return np.maximum.accumulate(ends) - np.arange(len(ids))
+
+    def reaching_end(self, query: Places) -> int:
+        """Return the first place from which the query occurs to its end; its length where none does."""
+        return self._first_reaching(self._ids(query), 0, query.size)
 
     def intervals(self, query: Places, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Return the ranges of suffixes that begin with each `query[start:end]`."""
-        ids = np.where(query == UNKNOWN, self._absent, query).tolist()
+        ids = self._ids(query)
         found = [self._find(ids[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
         low, high = np.array(found, dtype=np.int64).reshape(-1, 2).T
         return low, high
@@ -145,15 +154,19 @@ class EngineArray:
         return reached
 
     def _first_reaching(self, ids: list[int], start: int, end: int) -> int:
-        """First place after `start` from which the word at `end` is still part of a match; end + 1 if none."""
-        low, high = start + 1, end + 1
+        """First place from `start` on such that ids[place:end] occurs, or `end` where none does."""
+        low, high = start, end
         while low < high:
             middle = (low + high) // 2
-            if self._occurs(ids[middle : end + 1]):
+            if self._occurs(ids[middle:end]):
                 high = middle
             else:
                 low = middle + 1
         return low
+
+    def _ids(self, query: Places) -> list[int]:
+        ids: list[int] = np.where(query == UNKNOWN, self._absent, query).tolist()
+        return ids
 
     def _occurs(self, ids: list[int]) -> bool:
         low, high = self._find(ids)

@@ -27,12 +27,7 @@ def maximal(longest: Places, least: int) -> tuple[Places, Places]:
             f"least is {least}, and a match has at least 1 token", hint="6 is the default"
         )
     ends = np.arange(longest.size) + longest
-    further = np.diff(ends, prepend=0) > 0
+    further = np.ones(longest.size, dtype=np.bool_)
+    further[1:] = ends[1:] > ends[:-1]
     starts = np.flatnonzero(further & (longest >= least))
     return starts, ends[starts]
-
-
-def longest_suffix(longest: Places) -> int:
-    """Return the first place from which the text's end is reached; its length where none does."""
-    reached = np.flatnonzero(np.arange(longest.size) + longest == longest.size)
-    return int(reached[0]) if reached.size else int(longest.size)

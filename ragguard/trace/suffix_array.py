@@ -11,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ PADDING = 256
 """Separators stored after the last token, so that a window of that width is never cut off."""
 
 _FIRST_WIDTH = 16  # tokens compared at a time at first; most places match fewer
+_FIRST_LOOK = 64  # tokens from the end that are looked at first for one that reaches it
 _MOST_BYTES = 1 << 24  # for one array of windows
 _CHUNK = 1 << 22
 
@@ -99,11 +101,12 @@ class SuffixArray:
         self.size = int(self.suffixes.size)
         self._largest = int(np.iinfo(self.tokens.dtype).max)
 
-    def longest(self, query: Places) -> Places:
+    def longest(self, query: Places, least: int = 1) -> Places:
         """Return the matching statistics: at each place of the query, how many tokens from there on occur.
 
         Args:
             query: shape [m], tokens or `UNKNOWN`.
+            least: shorter ones are of no interest; a search that gains by it may leave them out. This one does not.
 
         Returns:
             Shape [m]; 0 where not even the first token occurs.
@@ -125,7 +128,7 @@ class SuffixArray:
             length[at] = depth + np.minimum(common, query.size - at - depth)
             more = (common == width) & (at + depth + width < query.size)
             at, low, high, pattern = at[more], first[more], high[more], pattern[more]
-            high = self._upper(low, high, depth, pattern)
+            high = self._end_of_run(low, high, depth, pattern)
             depth += width
             at, low, high, tail = self._without_chains(at, low, high, depth)
             tails.append(tail)
@@ -133,6 +136,16 @@ class SuffixArray:
         for tail in reversed(tails):
             _carry_back(length, *tail)
         return length
+
+    def reaching_end(self, query: Places) -> int:
+        """Return the first place from which the query occurs to its end; its length where none does."""
+        look = _FIRST_LOOK
+        while True:
+            begin = max(0, query.size - look)
+            found = longest_suffix(self.longest(query[begin:]))
+            if found > 0 or begin == 0:
+                return begin + found
+            look *= 4
 
     def intervals(self, query: Places, starts: Places, ends: Places) -> tuple[Places, Places]:
         """Return for each `query[start:end]` the range [low, high) of `suffixes` that begin with it.
@@ -144,21 +157,21 @@ class SuffixArray:
         Returns:
             Two arrays of shape [k]; equal where it does not occur.
         """
-        low, high = np.zeros(starts.size, dtype=np.int64), np.full(starts.size, self.size, dtype=np.int64)
-        text = padded(np.where(query == UNKNOWN, self._largest, query).astype(self.tokens.dtype))
-        depth, width = 0, _FIRST_WIDTH
-        open_ = np.flatnonzero((low < high) & (starts < ends))
-        while open_.size:
-            rows = _rows(text, width)[starts[open_] + depth]
-            beyond = np.arange(width) >= (ends[open_] - starts[open_] - depth)[:, None]
-            least = _as_bytes(np.where(beyond, SEPARATOR, rows), text.dtype)
-            most = _as_bytes(np.where(beyond, self._largest, rows), text.dtype)
-            first = self._lower(low[open_], high[open_], depth, least)
-            high[open_] = self._upper(first, high[open_], depth, most)
-            low[open_] = first
-            depth += width
-            open_ = open_[(low[open_] < high[open_]) & (starts[open_] + depth < ends[open_])]
-            width = self._wider(width, open_.size)
+        # One by one: there are few, and for these a search in plain Python is the quicker one.
+        width = self.tokens.dtype.itemsize
+        content = memoryview(self.tokens.view(np.uint8))
+        text = np.where(query == UNKNOWN, self._largest, query).astype(self.tokens.dtype)
+        low, high = np.zeros(starts.size, dtype=np.int64), np.zeros(starts.size, dtype=np.int64)
+        for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+            length = (end - start) * width
+
+            def run(suffix: Any, length: int = length) -> bytes:
+                begin = int(suffix) * width
+                return bytes(content[begin : begin + length])
+
+            pattern = text[start:end].tobytes()
+            low[place] = bisect_left(self.suffixes, pattern, key=run)
+            high[place] = bisect_right(self.suffixes, pattern, lo=int(low[place]), key=run)
         return low, high
 
     def begins(self, low: int, high: int) -> NDArray[Any]:
@@ -169,9 +182,17 @@ class SuffixArray:
         """First place in each [low, high) whose suffix, `depth` tokens on, is not below the pattern."""
         return self._search(low, high, depth, pattern, np.less)
 
-    def _upper(self, low: Places, high: Places, depth: int, pattern: NDArray[Any]) -> Places:
-        """First place in each [low, high) whose suffix, `depth` tokens on, is above the pattern."""
-        return self._search(low, high, depth, pattern, np.less_equal)
+    def _end_of_run(self, low: Places, high: Places, depth: int, pattern: NDArray[Any]) -> Places:
+        """First place in each [low, high) whose suffix is above the pattern, which the one at `low` equals."""
+        width = pattern.dtype.itemsize // self.tokens.dtype.itemsize
+        windows = _windows(self.tokens, width)
+        following = np.minimum(low + 1, self.size - 1)
+        beyond = np.minimum(self.suffixes[following] + depth, windows.size - 1)
+        again = np.flatnonzero((low + 1 < high) & (windows[beyond] == pattern))
+        end = low + 1
+        if again.size:  # most runs stand in a corpus once, and need no search
+            end[again] = self._search(low[again] + 1, high[again], depth, pattern[again], np.less_equal)
+        return end
 
     def _search(
         self, low: Places, high: Places, depth: int, pattern: NDArray[Any], passes: np.ufunc
@@ -225,6 +246,12 @@ def _carry_back(length: Places, places: Places, lasts: Places) -> None:
     length[places] = lasts + length[lasts] - places
 
 
+def longest_suffix(longest: Places) -> int:
+    """Return the first place from which the text's end is reached; its length where none does."""
+    reached = np.flatnonzero(np.arange(longest.size) + longest == longest.size)
+    return int(reached[0]) if reached.size else int(longest.size)
+
+
 def _windows(tokens: NDArray[Any], width: int) -> NDArray[Any]:
     """Every window of `width` tokens as one byte string: a view, nothing is copied."""
     size = tokens.dtype.itemsize
@@ -236,9 +263,3 @@ def _rows(tokens: NDArray[Any], width: int) -> NDArray[Any]:
     size = tokens.dtype.itemsize
     shape = (tokens.size - width + 1, width)
     return np.ndarray(shape, dtype=tokens.dtype, buffer=tokens, strides=(size, size))
-
-
-def _as_bytes(rows: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Rows of numbers as byte strings."""
-    packed = np.ascontiguousarray(rows.astype(dtype))
-    return packed.view(f"S{packed.shape[1] * dtype.itemsize}").reshape(-1)

@@ -140,7 +140,9 @@ def _without(pattern: re.Pattern[str], folded: Folded) -> Folded:
 
 
 def _runs(within: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    edges = np.flatnonzero(np.diff(within, prepend=False, append=False))
+    bounded = np.zeros(within.size + 2, dtype=np.bool_)
+    bounded[1:-1] = within
+    edges = np.flatnonzero(bounded[1:] != bounded[:-1])
     return edges[::2], edges[1::2]
 
 

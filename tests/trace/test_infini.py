@@ -40,6 +40,11 @@ def test_the_engine_and_the_suffix_array_find_the_same(
     engine, own = engine_of(tmp_path, tokens, words), SuffixArray(padded(tokens), build(tokens))
     longest = engine.longest(asked)
     assert longest.tolist() == own.longest(asked).tolist() == oracle.longest(documents, query)
+    assert engine.reaching_end(asked) == own.reaching_end(asked)
+    for least in (2, 4):
+        at_least = engine.longest(asked, least)
+        np.testing.assert_array_equal(at_least[longest >= least], longest[longest >= least])
+        assert (at_least <= longest).all()
     starts = np.flatnonzero(longest)
     ends = starts + longest[starts]
     for (low, high), (other_low, other_high) in zip(

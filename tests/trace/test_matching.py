@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragguard.errors import InvalidValueError
-from ragguard.trace.matching import longest_suffix, maximal
+from ragguard.trace.matching import maximal
 from tests.trace import oracle
 
 WORDS = st.sampled_from("abc")
@@ -16,14 +16,6 @@ WORDS = st.sampled_from("abc")
 def test_maximal_matches_equal_the_oracle(documents: list[list[str]], query: list[str], least: int) -> None:
     starts, ends = maximal(np.array(oracle.longest(documents, query), dtype=np.int64), least)
     assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == oracle.maximal(documents, query, least)
-
-
-@given(st.lists(st.lists(WORDS, max_size=15), max_size=3), st.lists(WORDS, max_size=20))
-def test_the_open_suffix_equals_the_oracle(documents: list[list[str]], query: list[str]) -> None:
-    expected = next(
-        (start for start in range(len(query)) if oracle.occurrences(documents, query[start:])), len(query)
-    )
-    assert longest_suffix(np.array(oracle.longest(documents, query), dtype=np.int64)) == expected
 
 
 def test_refuses_matches_of_no_words() -> None:
