@@ -71,6 +71,7 @@ def main() -> int:
     report = {
         "command": " ".join(["python", "-m", "benchmarks.ablation", *sys.argv[1:]]),
         "auc": {kind: by_family(combiner, halves["evaluation"]) for kind, combiner in fitted.items()},
+        "operating points": operating_points(aligner.combiner, halves["evaluation"]),
     }
     print(json.dumps(report, indent=1))
     return 0
@@ -90,6 +91,23 @@ def by_family(combiner: Combiner, answers: Mapping[str, Answers]) -> dict[str, f
     if all(family in found for family in MEAN):
         found["mean of four"] = float(np.mean([found[family] for family in MEAN]))
     return {family: round(value, 1) for family, value in found.items()}
+
+
+def operating_points(combiner: Combiner, answers: Mapping[str, Answers]) -> dict[str, dict[str, float]]:
+    """Return, for each threshold of a combiner, the share of answers passed, a mean over the sets."""
+    scored = [
+        (np.array([combiner.scores(f).min() for f in one.features]), one.labels) for one in answers.values()
+    ]
+    return {
+        name: {
+            "threshold": threshold,
+            "supported passed": round(float(np.mean([(s[y == 1] > threshold).mean() for s, y in scored])), 3),
+            "unsupported passed": round(
+                float(np.mean([(s[y == 0] > threshold).mean() for s, y in scored])), 3
+            ),
+        }
+        for name, threshold in combiner.thresholds.items()
+    }
 
 
 if __name__ == "__main__":

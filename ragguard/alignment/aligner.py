@@ -102,7 +102,7 @@ class AlignmentAligner:
     @property
     def default_threshold(self) -> float:
         """The score above which a claim is supported."""
-        return self.combiner.thresholds["balanced"] if self._threshold is None else self._threshold
+        return self.combiner.default_threshold if self._threshold is None else self._threshold
 
     def with_threshold(self, threshold: float) -> AlignmentAligner:
         """Return the same, on the same engine, that calls a claim supported above another score.

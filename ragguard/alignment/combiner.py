@@ -35,7 +35,7 @@ class Combiner:
         rises: for each feature by how much the curve rises from knot to knot, not negative.
         intercept: what is left when every feature is at its lowest.
         thresholds: operating point -> score in [0, 1] above which a claim counts as
-            supported; "balanced", always there, is below 1.
+            supported; "balanced", always there, is below 1. "cautious" is the default where there is one.
         answer_power: P(all claims supported) is the product of the scores to this power, in [0, 1].
         fitted: what it was fitted on, for people.
 
@@ -56,6 +56,11 @@ class Combiner:
         problem = _problem_of(self)
         if problem:
             raise InvalidValueError(f"a combiner {problem}")
+
+    @property
+    def default_threshold(self) -> float:
+        """The cautious one: a guard had better refuse a good answer than release a bad one."""
+        return self.thresholds.get("cautious", self.thresholds["balanced"])
 
     def scores(self, features: Array) -> Array:
         """Return one score in [0, 1] a row of features, shape (n, features), columns as in `features.NAMES`."""

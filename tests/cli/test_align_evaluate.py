@@ -130,7 +130,7 @@ def test_a_combiner_is_fitted_written_and_used(tmp_path: Path) -> None:
     assert json.loads(file.read_text())["fitted"]["n"] == 80
     after = measured(bare, answers(60, seed=1))
     assert after["auc"] >= 0.75
-    assert after["threshold"] == combiner.thresholds["balanced"]
+    assert after["threshold"] == combiner.default_threshold
 
 
 def test_a_combiner_is_not_written_nowhere(model: Path, tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def fit_combiner(
 def thresholds_of(answer_scores: Mapping[str, tuple[Array, NDArray[np.int64]]]) -> dict[str, float]:
     """Return operating points for answers scored by their worst claim: set name -> (scores, labels).
 
-    `balanced` has the highest mean balanced accuracy over the sets; at `strict` at
-    most 5 in 100 unsupported answers of the sets pass, on average.
+    `balanced` has the highest mean balanced accuracy over the sets; at `cautious` at
+    most 20 in 100 unsupported answers of the sets pass, on average, and at `strict` 5.
     """
     grid = np.unique(np.round(np.concatenate([s for s, _ in answer_scores.values()]), 3))
     rates = [
@@ -81,8 +81,15 @@ def thresholds_of(answer_scores: Mapping[str, tuple[Array, NDArray[np.int64]]]) 
     ]
     passed = np.mean([r[0] for r in rates], axis=0)
     leaked = np.mean([r[1] for r in rates], axis=0)
-    strict = grid[np.argmax(leaked <= 0.05)] if (leaked <= 0.05).any() else grid[-1]
-    return {"balanced": float(grid[np.argmax(passed - leaked)]), "strict": float(strict)}
+    points = {name: _least(grid, leaked, share) for name, share in (("cautious", 0.2), ("strict", 0.05))}
+    return {"balanced": float(grid[np.argmax(passed - leaked)]), **points}
+
+
+def _least(grid: Array, leaked: Array, share: float) -> float:
+    """The lowest threshold below 1 at which no more than that share leaks; the highest there is where none does."""
+    held = np.flatnonzero((leaked <= share) & (grid < 1.0))
+    below = grid[grid < 1.0]
+    return float(grid[held[0]]) if len(held) else float(below[-1]) if len(below) else 0.999
 
 
 def answer_power(scores: Sequence[Array], labels: NDArray[np.int64]) -> float:

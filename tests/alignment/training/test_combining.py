@@ -128,6 +128,8 @@ def test_operating_points_are_those_of_their_definition() -> None:
     gains = {t: np.mean(good > t) - np.mean(bad > t) for t in np.round(scores, 3)}
     assert gains[found["balanced"]] == max(gains.values())
     assert np.mean(bad > found["strict"]) <= 0.05
+    assert np.mean(bad > found["cautious"]) <= 0.2
+    assert found["cautious"] <= found["strict"] < 1
     lower = max(t for t in np.round(scores, 3) if t < found["strict"])
     assert np.mean(bad > lower) > 0.05
 
