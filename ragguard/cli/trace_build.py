@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,11 +29,21 @@ if TYPE_CHECKING:
     from ragguard.trace.policy import PolicyClause
 
 
+class EngineName(StrEnum):
+    """What searches the corpora."""
+
+    pydivsufsort = "pydivsufsort"
+    infini_gram = "infini-gram"
+
+
 def build(
     out: Annotated[Path, typer.Option(help="Folder to write; an index there is replaced.")],
     deny: DenyOption = None,
     policy: PolicyOption = None,
     trusted: TrustedOption = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="infini-gram, an extra, searches corpora larger than memory.")
+    ] = EngineName.pydivsufsort,
     as_json: JsonOption = False,
 ) -> None:
     """Register corpora: what must not be shown, what must not be contradicted, what may be said."""
@@ -48,6 +59,7 @@ def build(
             deny=load_documents(deny or ()),
             policy=policy_documents(clauses),
             trusted=load_documents(trusted or ()),
+            engine=engine.value,
             progress=progress,
         )
         if clauses:

@@ -151,7 +151,7 @@ def _place(sources: list[dict[str, Any]], source: dict[str, Any]) -> int:
 
 
 def _text_of(index: TraceIndex, source: Mapping[str, Any]) -> str | None:
-    corpora: Mapping[str, Any] = index.corpora
+    corpora: Any = index.corpora
     try:
         text: str = corpora[source["corpus"]].document(source["document"]).text
     except UnknownNameError:

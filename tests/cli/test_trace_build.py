@@ -11,7 +11,7 @@ import pytest
 from ragguard.cli.trace_options import spelled_out
 from ragguard.trace.index import TraceIndex
 from tests.cli.align_case import lines_of
-from tests.cli.trace_case import HANDBOOK, SECRET, built, run, write_corpora
+from tests.cli.trace_case import HANDBOOK, SECRET, built, command, run, write_corpora
 
 
 def test_an_index_holds_what_was_given(tmp_path: Path) -> None:
@@ -136,3 +136,19 @@ def test_a_file_that_cannot_be_read_leaves_an_index_as_it_was(tmp_path: Path) ->
     done = run("add", folder, "--trusted", more, "--deny", deny)
     assert (done.code, "already" in done.err) == (2, True)
     assert run("info", folder, "--json").body == before
+
+
+def test_guards_of_passages_cannot_be_calibrated_on_runs_without_passages(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("guards: [{use: passages}]\n")
+    (tmp_path / "runs.jsonl").write_text("")
+    given = (
+        "--runs",
+        tmp_path / "runs.jsonl",
+        "--config",
+        tmp_path / "settings.yaml",
+        "--out",
+        tmp_path / "o",
+    )
+    done = command("calibrate", *given)
+    assert (done.code, done.out) == (2, "")
+    assert "--runs holds none" in done.err

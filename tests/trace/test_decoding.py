@@ -270,7 +270,7 @@ def test_a_row_ends_where_nothing_else_may_be_said(tmp_path: Path) -> None:
         TraceLogitsProcessor(deny, Endless(), least=LEAST)(ids, scores)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.integers(3, 399), max_size=60), st.integers(0, 50), st.integers(1, 5))
 def test_a_veto_is_what_a_search_of_the_whole_text_says(ids: list[int], start: int, least: int) -> None:
     deny = _searched()
