@@ -24,8 +24,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
         IndexFileError: another writer holds it, or the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise IndexFileError(
             f"{folder.name} cannot be written: {error.strerror}", hint="give a folder of your own"

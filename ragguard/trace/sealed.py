@@ -30,9 +30,9 @@ _SEAL = "seal.json"
 
 @contextlib.contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
-    """Yield a new folder below `folder`; what is left of it at the end is removed."""
+    """Yield a new folder below `folder`, its owner's alone; what is left of it at the end is removed."""
     aside = folder / f"{WRITING}{uuid.uuid4().hex[:12]}"
-    aside.mkdir(parents=True)
+    aside.mkdir(mode=0o700, parents=True)
     try:
         yield aside
     finally:
@@ -47,6 +47,8 @@ def seal(aside: Path, target: Path, facts: Mapping[str, Any]) -> None:
         target: beside it; an incomplete folder of that name is replaced.
         facts: what else the seal says; JSON-serialisable.
     """
+    for path in aside.iterdir():
+        path.chmod(0o600)  # the texts stand in it in plain words
     files = {path.name: _measured(path) for path in sorted(aside.iterdir())}
     write_json(aside / _SEAL, {"facts": dict(facts), "files": files})
     sync(aside)
@@ -129,6 +131,7 @@ def write_json(path: Path, body: Mapping[str, Any]) -> None:
     content = json.dumps({**body, "checksum": _checksum(body)}, indent=1)
     staged = path.with_name(f"{WRITING}{os.getpid()}-{path.name}")
     staged.write_text(content + "\n", encoding="utf-8")
+    staged.chmod(0o600)
     sync(staged)
     staged.replace(path)
     sync(path.parent)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,13 @@ def test_information_is_plain_data_and_quotes_no_text(index: TraceIndex) -> None
     }
     assert info["corpora"]["deny"]["bytes"] > 0
     assert "boiler" not in json.dumps(info)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_what_is_registered_can_be_read_by_its_owner_alone(index: TraceIndex) -> None:
+    index.add("deny", [MANUAL]).compact()
+    modes = {(p.is_dir(), stat.S_IMODE(p.stat().st_mode)) for p in (index.folder, *index.folder.rglob("*"))}
+    assert modes == {(True, 0o700), (False, 0o600)}
 
 
 def test_an_added_document_is_found_and_earlier_readers_are_not_disturbed(index: TraceIndex) -> None:
