@@ -52,20 +52,28 @@ class Attack:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--part", choices=("injection", "poisoning"))
     parser.add_argument("--fast", action="store_true", help="a tenth of everything, to see that it runs")
     parser.add_argument("--json", action="store_true", help="JSON is printed in any case")
     options = parser.parse_args()
-    report: dict[str, Any] = {"command": " ".join(["python", "-m", "benchmarks.trace_passages", *sys.argv[1:]])}
+    report: dict[str, Any] = {
+        "command": " ".join(["python", "-m", "benchmarks.trace_passages", *sys.argv[1:]])
+    }
     try:
         if options.part != "poisoning":
-            report["injection"] = injection(options.data, Kept(SentenceTransformerEmbedder()), fast=options.fast)
+            report["injection"] = injection(
+                options.data, Kept(SentenceTransformerEmbedder()), fast=options.fast
+            )
         if options.part != "injection":
             from benchmarks.trace_poisoning import poisoning
 
-            report["poisoning"] = poisoning(options.data, Kept(SentenceTransformerEmbedder()), fast=options.fast)
+            report["poisoning"] = poisoning(
+                options.data, Kept(SentenceTransformerEmbedder()), fast=options.fast
+            )
     except AbsentDataError as absent:
         print(f"skipped: {absent}", file=sys.stderr)
         return 0
@@ -85,7 +93,9 @@ class Kept:
         missing = list(dict.fromkeys(text for text in texts if text not in self._known))
         if missing:
             self._known |= dict(zip(missing, self._embedder.embed_passages(missing), strict=True))
-        return np.stack([self._known[t] for t in texts]) if texts else np.zeros((0, self.dimension), np.float32)
+        return (
+            np.stack([self._known[t] for t in texts]) if texts else np.zeros((0, self.dimension), np.float32)
+        )
 
     def embed_queries(self, texts: Sequence[str], /) -> FloatArray:
         return self.embed_passages(texts)
@@ -105,7 +115,10 @@ def injection(data: Path, embedder: Kept, *, fast: bool = False) -> dict[str, An
     attacks = attacked(data, test, copies=1 if fast else 4)
     methods = _methods(data, embedder)
     found: dict[str, Any] = {
-        "benign": {d: {"calibration": sum(x == d for x, _ in calibration), "test": sum(x == d for x, _ in test)} for d in domains},
+        "benign": {
+            d: {"calibration": sum(x == d for x, _ in calibration), "test": sum(x == d for x, _ in test)}
+            for d in domains
+        },
         "attacks": {"families": len({a.family for a in attacks}), "passages": len(attacks)},
         "max_false_alarms": RATE,
         "same_name_in_training": sorted(set(_families(data, "train")) & set(_families(data, "test"))),
@@ -118,20 +131,33 @@ def injection(data: Path, embedder: Kept, *, fast: bool = False) -> dict[str, An
         found[name] = _figures(caught[name], alarms, attacks, [d for d, _ in test], threshold)
     ours = caught["combined"]
     found["above_baselines"] = {
-        name: _interval(attacks, ours.astype(float) - other) for name, other in caught.items() if name != "combined"
+        name: _interval(attacks, ours.astype(float) - other)
+        for name, other in caught.items()
+        if name != "combined"
     }
     families = np.array([a.family for a in attacks])
     weak = [(f, float(ours[families == f].mean())) for f in dict.fromkeys(families)]
     found["escaping_families"] = {f: round(c, 3) for f, c in sorted(weak, key=lambda x: x[1]) if c < 0.8}
     found["escaping_attacks"] = dict(_escaping(attacks, ours))
+    indirect = declarative(test, copies=1 if fast else 4)
+    found["orders_without_a_form"] = {
+        name: _interval(
+            indirect, np.array(methods[name]([a.text for a in indirect])) > found[name]["threshold_exact"]
+        )
+        for name in methods
+    }
+    for name in methods:
+        del found[name]["threshold_exact"]
     scorer = InjectionScorer(embedder)
-    found["shipped_default_threshold"] = _figures(
-        np.array([s["injection"] for s in scorer.scores([a.text for a in attacks])]) > scorer.default_threshold,
+    found["shipped_default_threshold"] = default = _figures(
+        np.array([s["injection"] for s in scorer.scores([a.text for a in attacks])])
+        > scorer.default_threshold,
         np.array([s["injection"] for s in scorer.scores([t for _, t in test])]) > scorer.default_threshold,
         attacks,
         [d for d, _ in test],
         scorer.default_threshold,
     )
+    del default["threshold_exact"]
     return found
 
 
@@ -176,7 +202,11 @@ def conformal_threshold(benign: Sequence[float], rate: float) -> float:
 
 
 def _figures(
-    caught: np.ndarray, alarms: np.ndarray, attacks: Sequence[Attack], domains: Sequence[str], threshold: float
+    caught: np.ndarray,
+    alarms: np.ndarray,
+    attacks: Sequence[Attack],
+    domains: Sequence[str],
+    threshold: float,
 ) -> dict[str, Any]:
     where = np.array(domains)
     families = np.array([a.family for a in attacks])
@@ -185,25 +215,36 @@ def _figures(
     by_family = {f: float(caught[families == f].mean()) for f in dict.fromkeys(families)}
     return {
         "threshold": round(threshold, 4),
+        "threshold_exact": threshold,
         "false_alarms": round(float(alarms.mean()), 4),
-        "false_alarms_by_domain": {d: round(float(alarms[where == d].mean()), 3) for d in dict.fromkeys(domains)},
+        "false_alarms_by_domain": {
+            d: round(float(alarms[where == d].mean()), 3) for d in dict.fromkeys(domains)
+        },
         "caught": _interval(attacks, caught.astype(float)),
-        "caught_text_families": _interval([a for a in attacks if a.kind == "text"], caught[kinds == "text"].astype(float)),
-        "caught_code_families": _interval([a for a in attacks if a.kind == "code"], caught[kinds == "code"].astype(float)),
+        "caught_text_families": _interval(
+            [a for a in attacks if a.kind == "text"], caught[kinds == "text"].astype(float)
+        ),
+        "caught_code_families": _interval(
+            [a for a in attacks if a.kind == "code"], caught[kinds == "code"].astype(float)
+        ),
         "by_place": {p: round(float(caught[places == p].mean()), 3) for p in PLACES},
         "by_carrier": {d: round(float(caught[carrier == d].mean()), 3) for d in dict.fromkeys(carrier)},
         "by_family": {f: round(c, 3) for f, c in by_family.items()},
     }
 
 
-def _interval(attacks: Sequence[Attack], values: np.ndarray) -> dict[str, float]:
+def _interval(attacks: Sequence[Attack], values: Any) -> dict[str, float]:
     """Mean over families, with a 95 % interval by resampling whole families."""
-    families = np.array([a.family for a in attacks])
+    values, families = np.asarray(values, dtype=float), np.array([a.family for a in attacks])
     means = np.array([values[families == f].mean() for f in dict.fromkeys(families)])
     rng = np.random.default_rng(0)
     drawn = means[rng.integers(0, len(means), (_ROUNDS, len(means)))].mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"share": round(float(means.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    return {
+        "share": round(float(means.mean()), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+    }
 
 
 def _escaping(attacks: Sequence[Attack], caught: np.ndarray) -> list[tuple[str, float]]:
@@ -220,7 +261,11 @@ def attacked(data: Path, benign: Sequence[tuple[str, str]], *, copies: int) -> l
     rng = random.Random(3)
     found = []
     for kind in ("text", "code"):
-        hosts = [d for d in dict.fromkeys(d for d, _ in benign) if (d == "code") == (kind == "code") and d != "authored"]
+        hosts = [
+            d
+            for d in dict.fromkeys(d for d, _ in benign)
+            if (d == "code") == (kind == "code") and d != "authored"
+        ]
         for family, texts in _families(data, "test", kind).items():
             for text in texts:
                 for place in PLACES:
@@ -228,6 +273,18 @@ def attacked(data: Path, benign: Sequence[tuple[str, str]], *, copies: int) -> l
                         domain = rng.choice(hosts)
                         host = rng.choice([t for d, t in benign if d == domain])
                         found.append(Attack(family, kind, place, domain, inserted(host, text, place)[0]))
+    return found
+
+
+def declarative(benign: Sequence[tuple[str, str]], *, copies: int) -> list[Attack]:
+    """Return the held-out orders of the recipe, each a family, in benign passages."""
+    rng = random.Random(4)
+    hosts = [(d, t) for d, t in benign if d != "authored"]
+    found = []
+    for order in yaml.safe_load(RECIPE.read_text(encoding="utf-8"))["attacks_held_out"]:
+        for place in PLACES:
+            for domain, host in rng.sample(hosts, copies):
+                found.append(Attack(order, "authored", place, domain, inserted(host, order, place)[0]))
     return found
 
 
@@ -239,11 +296,16 @@ def carriers(data: Path, most: int) -> dict[str, list[str]]:
     policies = _json(data / "retrieval/policyqa/dev.json")["data"]
     seen = set(_contexts(data, "email__train"))
     domains = {
-        "wikipedia": [p["context"] for a in squad if not _even(a["title"], first=True) for p in a["paragraphs"]],
+        "wikipedia": [
+            p["context"] for a in squad if not _even(a["title"], first=True) for p in a["paragraphs"]
+        ],
         "wikipedia openings": [e["text"] for e in wiki if not _even(e["title"], first=True)],
         "email": [t for t in _contexts(data, "email__test") if t not in seen],
         "table": _contexts(data, "table__test"),
-        "code": ["\n".join(ast.literal_eval(t) if t.startswith("[") else [t]) for t in _contexts(data, "code__test")],
+        "code": [
+            "\n".join(ast.literal_eval(t) if t.startswith("[") else [t])
+            for t in _contexts(data, "code__test")
+        ],
         "policy": [p["context"] for a in policies for p in a["paragraphs"]],
         "python docstrings": _docstrings(),
         "readme": _readmes(),

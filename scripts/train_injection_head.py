@@ -21,6 +21,7 @@ import json
 import random
 import re
 import sysconfig
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +60,10 @@ class Unit:
 
 @dataclass(frozen=True)
 class Texts:
-    """What is trained on."""
+    """What is trained on; attacks and passages as (family or origin, text)."""
 
     attacks: list[tuple[str, str]]
-    passages: list[str]
+    passages: list[tuple[str, str]]
     faqs: list[str]
     origins: dict[str, int]
 
@@ -76,32 +77,38 @@ def main() -> int:
     fold_of = {e.text: _fold(e.group) for e in examples}
     heads = [fit_head([e for e in examples if _fold(e.group) != k], embedder, seed=k) for k in range(FOLDS)]
     whole = fit_head(examples, embedder, seed=FOLDS)
-    count = len(texts.passages)
-    fitting, carrying, holding = (
-        texts.passages[: count // 2],
-        texts.passages[count // 2 : 3 * count // 4],
-        texts.passages[3 * count // 4 :],
-    )
+    half = len(texts.passages) // 2
+    fitting, carrying = [t for _, t in texts.passages[:half]], [t for _, t in texts.passages[half:]]
 
     def rows(text: str) -> tuple[Sequence[tuple[int, int]], Array]:
         return _terms(text, embedder, lambda unit: heads[fold_of.get(unit, _fold(unit))])
 
-    positive = [f for f in (_attacked(a, carrying, rows, rng) for a in texts.attacks for _ in range(2)) if len(f)]
+    positive = [
+        f for f in (_attacked(a, carrying, rows, rng) for a in texts.attacks for _ in range(2)) if len(f)
+    ]
     negative = [f for f in (rows(text)[1] for text in (*fitting, *texts.faqs)) if len(f)]
     combination = fit_combination(positive, negative)
     weights = np.array([combination[t] for t in TERMS])
-    benign = np.array([_worst(rows(text)[1], weights, combination["bias"]) for text in holding])
-    rank = int(np.ceil((1 - RATE) * (len(benign) + 1))) - 1
-    threshold = float(np.sort(benign)[min(rank, len(benign) - 1)])
+    benign = [
+        (origin, _worst(rows(text)[1], weights, combination["bias"])) for origin, text in texts.passages
+    ]
+    threshold = balanced_quantile(benign, 1 - RATE)
     caught = np.mean([_worst(f, weights, combination["bias"]) > threshold for f in positive])
     digest = save(whole, combination, threshold, embedder, options.output)
     report = {
         "sha256": digest,
         "origins": texts.origins,
-        "units": {"orders and requests": sum(e.label for e in examples), "benign": sum(1 - e.label for e in examples)},
-        "passages": {"fitting": len(negative), "carrying": len(carrying), "holding": len(benign)},
+        "units": {
+            "orders and requests": sum(e.label for e in examples),
+            "benign": sum(1 - e.label for e in examples),
+        },
+        "passages": {"fitting": len(negative), "carrying": len(carrying)},
         "combination": {k: round(v, 3) for k, v in combination.items()},
         "threshold": round(threshold, 5),
+        "above_it_by_origin": {
+            origin: round(float(np.mean([score > threshold for name, score in benign if name == origin])), 4)
+            for origin in dict.fromkeys(name for name, _ in benign)
+        },
         "training_attacks_caught_by_cross_fitted_heads": round(float(caught), 4),
     }
     print(json.dumps(report, indent=2))
@@ -138,22 +145,30 @@ def read_texts(data: Path, rng: random.Random) -> Texts:
     rng.shuffle(questions)
     asked = [q["question"] for q in _json(data / "retrieval/multihop/musique_train.json")]
     attacks += [(f"question {q}", q) for q in [q for q, _ in questions[:400]] + asked]
-    email = [json.loads(line)["context"] for line in _text(data / "safety/bipia/benchmark__email__train.jsonl")]
+    email = [
+        json.loads(line)["context"] for line in _text(data / "safety/bipia/benchmark__email__train.jsonl")
+    ]
     origins = {
         "squad2": _some([p["context"] for a in squad for p in a["paragraphs"]], 220, rng),
         "2wikimultihopqa": _some(
-            [e["text"] for e in _json(data / "retrieval/multihop/2wikimultihopqa_corpus.json") if _is_training(e["title"])],
+            [
+                e["text"]
+                for e in _json(data / "retrieval/multihop/2wikimultihopqa_corpus.json")
+                if _is_training(e["title"])
+            ],
             420,
             rng,
         ),
-        "musique": _some([e["text"] for e in _json(data / "retrieval/multihop/musique_train_corpus.json")], 320, rng),
+        "musique": _some(
+            [e["text"] for e in _json(data / "retrieval/multihop/musique_train_corpus.json")], 320, rng
+        ),
         "bipia email": list(dict.fromkeys(email)),
         "python docstrings": _some(_docstrings(), 380, rng),
         "python sources": _some(_sources(), 200, rng),
         "own documentation": _some(_documentation(), 160, rng),
         "recipe": list(recipe["benign"]),
     }
-    passages = [text for found in origins.values() for text in found if text.strip()]
+    passages = [(origin, text) for origin, found in origins.items() for text in found if text.strip()]
     rng.shuffle(passages)
     # A question with the passage that answers it, as a FAQ has it: the same words as a request, and harmless.
     faqs = [f"{q} {' '.join(p.split('. ')[:3])}." for q, p in questions[400:470]]
@@ -171,11 +186,18 @@ def unit_examples(texts: Texts, rng: random.Random) -> list[Unit]:
     for group, text in texts.attacks:
         start, end = units(text)[0]
         found.append(Unit(text[start:end], 1, weights[group.split()[0]], group))
-    for number, passage in enumerate(texts.passages):
-        pieces = [passage[a:b] for a, b in units(passage)]
+    for number, (_, passage) in enumerate(texts.passages):
+        reading = read_passage(passage)
+        pieces = [
+            (passage[a:b], form) for (a, b), form in zip(reading.units, reading.signals[:, 4], strict=True)
+        ]
         rng.shuffle(pieces)
-        weight = 2.0 if len(passage) < 400 else 1.0
-        found += [Unit(p, 0, weight, f"passage {number}") for p in pieces[:8] if not p.endswith("?")]
+        # What orders a reader is what must be told from what orders a model.
+        found += [
+            Unit(p, 0, 4.0 if form else 1.0, f"passage {number}")
+            for p, form in pieces[:8]
+            if not p.endswith("?")
+        ]
     return list({unit.text: unit for unit in reversed(found)}.values())
 
 
@@ -189,7 +211,9 @@ def fit_head(examples: Sequence[Unit], vectors: Vectors, *, seed: int) -> Inject
     hidden, biases, out, last = [], [], [], 0.0
     for member in range(MEMBERS):
         torch.manual_seed(SEED + 100 * seed + member)
-        net = torch.nn.Sequential(torch.nn.Linear(x.shape[1], WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 1))
+        net = torch.nn.Sequential(
+            torch.nn.Linear(x.shape[1], WIDTH), torch.nn.ReLU(), torch.nn.Linear(WIDTH, 1)
+        )
         optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1.0)
         for _ in range(EPOCHS):
             optimiser.zero_grad()
@@ -219,27 +243,44 @@ def fit_combination(positive: Sequence[Array], negative: Sequence[Array]) -> dic
     fixed = np.array([FIXED.get(term, 0.0) for term in TERMS])
     free = [i for i, term in enumerate(TERMS) if term not in FIXED]
     found = np.zeros(len(free) + 1)
-    weights = fixed + np.array([float(t in ("question", "imperative", "outlier", "head_logit")) for t in TERMS])
+    weights = fixed + np.array(
+        [float(t in ("question", "imperative", "outlier", "head_logit")) for t in TERMS]
+    )
     for _ in range(8):
         z = np.array([f[np.argmax(f @ weights)] for f in (*positive, *negative)])
         y = np.r_[np.ones(len(positive)), np.zeros(len(negative))]
         share = np.r_[np.full(len(positive), 1 / len(positive)), np.full(len(negative), 2 / len(negative))]
-        offset, part = z @ fixed, z[:, free]
-
-        def loss(v: Array) -> tuple[float, Array]:
-            logit = part @ v[:-1] + v[-1] + offset
-            wrong = (sigmoid(logit) - y) * share
-            value = np.logaddexp(0, np.where(y > 0, -logit, logit)) @ share + 1e-3 * (v[:-1] ** 2).sum()
-            return float(value), np.r_[part.T @ wrong, wrong.sum()] + 2e-3 * np.r_[v[:-1], 0]
-
+        objective = _objective(z @ fixed, z[:, free], y, share)
         bounds = [(0, None)] * len(free) + [(None, None)]
-        found = minimize(loss, found, jac=True, bounds=bounds).x
+        found = minimize(objective, found, jac=True, bounds=bounds).x
         weights = fixed.copy()
         weights[free] = found[:-1]
     return {term: float(w) for term, w in zip(TERMS, weights, strict=True)} | {"bias": float(found[-1])}
 
 
-def save(head: InjectionHead, combination: dict[str, float], threshold: float, vectors: Vectors, path: Path) -> str:
+def balanced_quantile(scores: Sequence[tuple[str, float]], level: float) -> float:
+    """Return the score that a share `level` of benign passages does not exceed, every origin counting the same."""
+    counts = Counter(origin for origin, _ in scores)
+    ranked = sorted((score, 1 / counts[origin] / len(counts)) for origin, score in scores)
+    place = np.searchsorted(np.cumsum([share for _, share in ranked]), level)
+    return ranked[min(int(place), len(ranked) - 1)][0]
+
+
+def _objective(offset: Array, part: Array, y: Array, share: Array) -> Callable[[Array], tuple[float, Array]]:
+    """The penalised loss and its gradient, as a function of the free weights and the bias."""
+
+    def value_and_gradient(v: Array) -> tuple[float, Array]:
+        logit = part @ v[:-1] + v[-1] + offset
+        wrong = (sigmoid(logit) - y) * share
+        value = np.logaddexp(0, np.where(y > 0, -logit, logit)) @ share + 1e-3 * (v[:-1] ** 2).sum()
+        return float(value), np.r_[part.T @ wrong, wrong.sum()] + 2e-3 * np.r_[v[:-1], 0]
+
+    return value_and_gradient
+
+
+def save(
+    head: InjectionHead, combination: dict[str, float], threshold: float, vectors: Vectors, path: Path
+) -> str:
     """Write the head, and return the sha256 of its file."""
     from safetensors.numpy import save as packed
 
@@ -325,7 +366,9 @@ def _docstrings() -> list[str]:
 
 def _sources() -> list[str]:
     files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
-    parts = [re.split(r"\n(?=def |class |# )", f.read_text(errors="ignore")) for f in files if _is_training(f.stem)]
+    parts = [
+        re.split(r"\n(?=def |class |# )", f.read_text(errors="ignore")) for f in files if _is_training(f.stem)
+    ]
     return [part for found in parts for part in [p for p in found if 200 < len(p) < 1500][:2]]
 
 
@@ -345,7 +388,9 @@ def _text(path: Path) -> list[str]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=bundled_head_file())
     return parser.parse_args()

@@ -40,7 +40,9 @@ _FLAG = "\U0001f3f4"
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _OVERRIDE = re.compile("[\u202d\u202e][^\u202c\n]+")
 _CONTROL = re.compile(r"\x08+|\x1b\[[0-9;]{0,12}m|[\x00-\x07\x0e-\x1a]+")
-_WHITESPACE = re.compile(r"[^\S\n]{200,}(?=\S)|\n(?:[^\S\n]{0,80}\n){40,}(?=[^\S\n]{0,80}\S)")
+# Begun at a run's first character only, and possessive: a page of line breaks is read once.
+_WHITESPACE = re.compile(r"(?<!\s)\s{41,}+(?=\S)")
+_BLANK, _BREAKS = 200, 40
 _MARKDOWN_COMMENT = re.compile(
     r"^\[[^\]\n]{1,40}\]:[ \t]{0,8}(?:#|<>)[ \t]{0,8}[(\"'][^\n]{1,4000}", re.MULTILINE
 )
@@ -85,6 +87,14 @@ def _split_words(text: str) -> Iterator[Finding]:
         if any("\u00ad" not in match.group() for match in found):
             for match in found:
                 yield Finding("hidden.split_word", Span(start=match.start(), end=match.end()), 0.5)
+
+
+def _whitespace(text: str) -> Iterator[Finding]:
+    """Space enough to push what follows off the page."""
+    for match in _WHITESPACE.finditer(text):
+        lines = match.group().split("\n")
+        if len(lines) > _BREAKS or max(map(len, lines)) >= _BLANK:
+            yield Finding("hidden.whitespace", Span(start=match.start(), end=match.end()), 0.4)
 
 
 def _tags(text: str) -> Iterator[Finding]:
@@ -143,7 +153,7 @@ _LOOKS: tuple[Callable[[str], Iterator[Finding]], ...] = (
     _each("hidden.variation_selectors", 0.9, _SELECTORS),
     _each("hidden.bidi_override", 0.6, _OVERRIDE),
     _each("hidden.control_characters", 0.4, _CONTROL),
-    _each("hidden.whitespace", 0.4, _WHITESPACE),
+    _whitespace,
     _each("hidden.markdown_comment", 0.4, _MARKDOWN_COMMENT),
     _each("hidden.link_title", 0.3, _LINK_TITLE),
     _each("hidden.data_uri", 0.4, _DATA_URI),

@@ -23,7 +23,7 @@ from ragguard.errors import CalibrationMismatchError, InvalidVectorError, Unread
 from ragguard.protocols import Fingerprint, FloatArray
 from ragguard.trace.injection import SIGNALS
 
-HEAD_SHA256 = "9e949f96b26e19e27a076b695afc5f6386f2f2956dc471d94ab78cd14116201b"
+HEAD_SHA256 = "36cbba15556b5c32a9c6942b740a174396dcf53b481a60b9d4040aca2176fb6d"
 """Of the file that is shipped; any other content is refused."""
 
 TERMS = (*SIGNALS, "head_outlier", "request_head", "request_outlier", "request_head_outlier", "head_logit")
@@ -141,7 +141,14 @@ def terms(signals: NDArray[np.float64], logits: NDArray[np.float64] | None) -> N
         head = np.where(company, sigmoid(logits), 0.0)
         # Below even odds the head says nothing, rather than speak for a unit.
         logits = np.where(company, np.maximum(logits, 0) / _CLIP, 0.0)
-    columns = [*signals[:, :6].T, head, head * outlier, request * head, request * outlier, request * head * outlier]
+    columns = [
+        *signals[:, :6].T,
+        head,
+        head * outlier,
+        request * head,
+        request * outlier,
+        request * head * outlier,
+    ]
     return np.stack([*columns, np.zeros(len(signals)) if logits is None else logits], axis=1)
 
 
@@ -196,5 +203,11 @@ def _check(head: InjectionHead, schema: int) -> None:
     numbers: Sequence[float] = (*head.combination.values(), head.threshold, head.rate)
     fits = head.hidden[1].shape == head.out[0].shape == (width,) and all(map(math.isfinite, numbers))
     weights = [value for term, value in head.combination.items() if term != "bias"]
-    if schema != _SCHEMA or not fits or min(weights) < 0 or not 0 < head.threshold < 1 or not 0 < head.rate < 1:
+    if (
+        schema != _SCHEMA
+        or not fits
+        or min(weights) < 0
+        or not 0 < head.threshold < 1
+        or not 0 < head.rate < 1
+    ):
         raise ValueError("numbers")

@@ -33,14 +33,15 @@ def _rule(name: str, weight: float, *patterns: str) -> Rule:
 _START = r"(?:^|(?<=[.!?:;)\"'|>] ))\W{0,6}"
 _GAP = r"[^.!?\n]{0,40}?"
 _NEAR = r"[^.!?\n]{0,24}?"
-_ORDERS = (
-    r"(?:instruction|prompt|rule|direction|guideline|command|directive|order|constraint|guardrail|message"
-    r"|polic(?:y|ie)|restriction|context|training|programming)s?"
+_IGNORE = (
+    r"\b(?:ignore|disregard|forget|discard|override|overrule|bypass|skip|drop|neglect|stop following|do not follow"
+    r"|don'?t follow|pay no attention to|set aside)"
 )
-_EARLIER = (
-    r"(?:all|any|every|the|your|these|those|previous|prior|above|earlier"
-    r"|preceding|original|initial|system|former)"
-)
+_TOLD = r"(?:instruction|prompt|guideline|directive|programming|guardrail|system message|developer message)s?"
+# Ordinary words: only what came before, or is the model's own, makes them its orders.
+_ORDERS = r"(?:rule|direction|command|order|constraint|message|polic(?:y|ie)|restriction|context|training)s?"
+_EARLIER = r"(?:previous|prior|above|earlier|preceding|original|initial|system|former|your)"
+_ANY = r"(?:all|any|every|the|these|those|previous|prior|above|earlier|preceding|original|initial|system|former|your)"
 _REPLY = r"(?:answer|response|reply|output|completion|summary|message|explanation|elucidation)s?"
 _CODE = r"(?:code(?:base)?|solution|implementation|algorithm|script|program|software|project|function)(?:'s)?"
 _SNIPPET = r"(?:code )?(?:code|snippet|block|excerpt|section|fragment|function|lines?)(?: of code)?"
@@ -70,10 +71,9 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "override",
         0.9,
-        r"\b(?:ignore|disregard|forget|discard|override|overrule|bypass|skip"
-        r"|drop|neglect|stop following|do not follow"
-        rf"|don'?t follow|pay no attention to|set aside)\s+(?:\w+\s+){{0,3}}?{_EARLIER}\b{_NEAR}\b{_ORDERS}"
-        r"\b",
+        rf"{_IGNORE}\s+(?:\w+\s+){{0,3}}?{_ANY}\b{_NEAR}\b{_TOLD}\b",
+        rf"{_IGNORE}\s+(?:\w+\s+){{0,3}}?{_EARLIER}\b{_NEAR}\b{_ORDERS}\b",
+        rf"{_IGNORE}\s+(?:\w+\s+){{0,3}}?{_ORDERS}\s+(?:\w+\s+)?(?:above|before|so far|until now)\b",
         rf"\b(?:ignore|disregard|forget)\s+(?:everything|anything|all|what)\b{_NEAR}\b(?:above"
         r"|before|previous(?:ly)?|earlier"
         r"|prior|so far|said|told|read)\b",
@@ -101,12 +101,12 @@ RULES: tuple[Rule, ...] = (
         r"|end_header_id|begin_of_text|endofprompt)\|>",
         r"\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|\[/?system(?:_prompt"
         r"| message)?\]|</?system(?:[-_]prompt)?>",
-        r"^\s*#{2,4} ?(?:instructions?|system|response|assistant)\s*:?\s*$",
+        r"^[^\S\n]{0,20}#{2,4} ?(?:instructions?|system|response|assistant)\s*:?\s*$",
     ),
     _rule(
         "speaker",
         0.5,
-        r"^\s*[*_#>]{0,3}(?:system|assistant|human|user|developer)(?: message"
+        r"^[^\S\n]{0,20}[*_#>]{0,3}(?:system|assistant|human|user|developer)(?: message"
         r"| prompt)?[*_]{0,2}\s*:[*_]{0,2}\s+\S",
     ),
     _rule(

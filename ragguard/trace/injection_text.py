@@ -96,12 +96,18 @@ def _plain(char: str) -> str:
         return char.lower()
     if unicodedata.category(char) in ("Cf", "Mn") and not _is_mark_of_a_script(char):
         return ""
-    return "".join(ch for ch in unicodedata.normalize("NFKC", char).casefold() if ch.isascii() or ch.isprintable())
+    return "".join(
+        ch for ch in unicodedata.normalize("NFKC", char).casefold() if ch.isascii() or ch.isprintable()
+    )
 
 
 def _is_mark_of_a_script(char: str) -> bool:
     """A vowel sign is a letter of its script; an accent set on Latin letters, or nothing, is an ornament."""
-    return unicodedata.category(char) == "Mn" and not 0x0300 <= ord(char) <= 0x036F and not 0xFE00 <= ord(char) <= 0xFE0F
+    return (
+        unicodedata.category(char) == "Mn"
+        and not 0x0300 <= ord(char) <= 0x036F
+        and not 0xFE00 <= ord(char) <= 0xFE0F
+    )
 
 
 @cache
@@ -113,7 +119,9 @@ def _latin(char: str) -> str:
 
 
 def _tagged(char: str) -> str:
-    return chr(ord(char) - _TAG_BLOCK).lower() if _TAG_BLOCK + 0x20 <= ord(char) <= _TAG_BLOCK + 0x7E else _plain(char)
+    """What a tag character spells; everything else is a gap, so that words of the page do not run into it."""
+    code = ord(char) - _TAG_BLOCK
+    return chr(code).lower() if 0x20 <= code <= 0x7E else " "
 
 
 @cache

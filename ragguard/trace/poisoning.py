@@ -32,7 +32,7 @@ from ragguard.types import Claim, Passage, Span
 
 ECHO_LEAST_WORDS = 5
 ECHO_SHARE = 0.75
-_READ = 20_000
+_READ, _ASKED = 20_000, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,9 @@ def find_echo(question: str, text: str) -> tuple[float, Span | None]:
     """Return the share of the question's words that the text repeats in one run, and where.
 
     (0, None) for a question of fewer than five words: those recur by chance. Of a very
-    long text the first and last 20,000 characters are looked at.
+    long text the first and last 20,000 characters are looked at, of a question 64 words.
     """
-    asked = tokenise(question).words
+    asked = tokenise(question[:_READ]).words[:_ASKED]
     if len(asked) < ECHO_LEAST_WORDS:
         return 0.0, None
     best: tuple[int, Span | None] = (0, None)
@@ -232,14 +232,16 @@ def _held_against(
 
 
 def said_about(question: str, text: str) -> Claim | None:
-    """Return the sentence of a text that shares most with the question and says more than it, or None."""
+    """Return the sentence of a text that shares most with the question and is not the question, or None."""
     wanted = content_words(question)
     best: tuple[float, Claim | None] = (0.0, None)
     for start, end in sentence_spans(text[:_READ]):
         sentence = text[start:end]
         words = content_words(sentence)
-        if sentence.rstrip().endswith("?") or not words - wanted:
+        if sentence.rstrip().endswith("?"):
             continue
+        if not words - wanted and find_echo(question, sentence)[0] >= ECHO_SHARE:
+            continue  # the question itself, set before the claim
         shared = len(words & wanted) / max(1, len(wanted))
         if shared > best[0]:
             best = shared, Claim(text=sentence, span=Span(start=start, end=end))
