@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, default=Path(".training/logits"), help="folder of logits")
     options = parser.parse_args()
     engine = CachedEngine(PairEngine(options.model, dtype=options.dtype), options.cache)
-    aligner = AlignmentAligner(engine=engine)  # type: ignore[arg-type]
+    aligner = AlignmentAligner(options.model, engine=engine)  # type: ignore[arg-type]
     try:
         halves = {
             half: observed(aligner, load_items(options.data, half=half), most=options.limit)

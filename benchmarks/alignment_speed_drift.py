@@ -36,8 +36,8 @@ def drift(model: str, data: Path, *, pairs: int) -> dict[str, Any]:
         return {"skipped": str(error)}
     texts, source, items = _texts(data, pairs)
     expected = _probabilities(reference.logits(texts))
-    verdicts = _claim_scores(reference, items)
-    threshold = AlignmentAligner(engine=reference).default_threshold
+    verdicts = _claim_scores(model, reference, items)
+    threshold = AlignmentAligner(model, engine=reference).default_threshold
     rows: dict[str, Any] = {}
     for backend, dtypes in DTYPES.items():
         for dtype in dtypes:
@@ -46,7 +46,7 @@ def drift(model: str, data: Path, *, pairs: int) -> dict[str, Any]:
             engine = PairEngine(model, backend=backend, dtype=dtype, cache_size=0)
             try:
                 found = _probabilities(engine.logits(texts))
-                claims = _claim_scores(engine, items)
+                claims = _claim_scores(model, engine, items)
             except MissingDependencyError as error:
                 rows[f"{backend}_{dtype}"] = {"skipped": str(error)}
                 continue
@@ -61,9 +61,9 @@ def drift(model: str, data: Path, *, pairs: int) -> dict[str, Any]:
     }
 
 
-def _claim_scores(engine: PairEngine, items: Sequence[Item]) -> Shares:
+def _claim_scores(model: str, engine: PairEngine, items: Sequence[Item]) -> Shares:
     """The scores of the items' claims by the aligner, as its verdicts go."""
-    aligner = AlignmentAligner(engine=engine)
+    aligner = AlignmentAligner(model, engine=engine)
     asked = [(claims_of(item), passages_of(item), item.question or "") for item in items]
     scores = [
         aligner.combiner.scores(reading.features())
