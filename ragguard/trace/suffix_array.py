@@ -159,7 +159,7 @@ class SuffixArray:
         """
         # One by one: there are few, and for these a search in plain Python is the quicker one.
         width = self.tokens.dtype.itemsize
-        content = memoryview(self.tokens.view(np.uint8))
+        content = self.tokens.view(np.uint8).data
         text = np.where(query == UNKNOWN, self._largest, query).astype(self.tokens.dtype)
         low, high = np.zeros(starts.size, dtype=np.int64), np.zeros(starts.size, dtype=np.int64)
         for place, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
