@@ -127,4 +127,6 @@ def _load(folder: Path) -> tuple[Any, TokenReader]:
             hint="a score must be one number",
         )
     model.eval()
-    return model, TokenReader.from_folder(folder, max_tokens=int(model.max_length), reads_special="as text")
+    positions = int(model.model.config.max_position_embeddings)
+    most = min(int(model.tokenizer.model_max_length), positions)
+    return model, TokenReader.from_folder(folder, max_tokens=most, reads_special="as text")

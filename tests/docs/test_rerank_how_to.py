@@ -26,7 +26,9 @@ def test_every_command_and_example_of_the_page_runs(tmp_path: Path, monkeypatch:
     (script,) = re.findall(r"```python\n# make_files\.py\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(script, "make_files.py", "exec"), {})
-    commands = re.findall(r"^\$ ragguard (.*)$", "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)), re.M)
+    commands = re.findall(
+        r"^\$ ragguard (.*)$", "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)), re.M
+    )
     assert len(commands) == 8
     for command in commands:
         # Training the bundled model takes minutes; how it is done does not depend on which model it is.

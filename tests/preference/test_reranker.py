@@ -287,3 +287,14 @@ def test_a_saved_model_gives_the_same_scores_again(trained: Path) -> None:
 def test_names_a_model_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="'nothing'"):
         PreferenceReranker(tmp_path / "nothing")
+
+
+@pytest.mark.slow
+def test_another_back_end_orders_alike(trained: Path) -> None:
+    orders = {}
+    for backend in ("torch", "onnxruntime"):
+        guard = PreferenceReranker(
+            trained, reader="reader-a", weights={"relevance": 1.0}, backend=backend, dtype="float32"
+        )
+        orders[backend] = [one.index for one in guard.rank(QUESTION, TEXTS)]
+    assert orders["torch"] == orders["onnxruntime"]

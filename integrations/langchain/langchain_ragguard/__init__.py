@@ -1,8 +1,15 @@
 """ragguard for LangChain: retrieval cut by a calibrated threshold, answers judged before they are shown."""
 
+from langchain_ragguard.compressors import PreferenceCompressor
 from langchain_ragguard.retrievers import GuardedRetriever
 from langchain_ragguard.runnables import RagGuardRunnable
 from langchain_ragguard.vectorstores import ScoredVectorStoreRetriever
 from ragguard.models.generators import as_generator
 
-__all__ = ["GuardedRetriever", "RagGuardRunnable", "ScoredVectorStoreRetriever", "as_generator"]
+__all__ = [
+    "GuardedRetriever",
+    "PreferenceCompressor",
+    "RagGuardRunnable",
+    "ScoredVectorStoreRetriever",
+    "as_generator",
+]
