@@ -68,6 +68,7 @@ class WordEngine:
 
 def logits_of(support: float, against: float) -> list[float]:
     """Six logits with these log-odds of "entailed" and, where both can hold, of "contradicted"."""
+    support, against = np.clip([support, against], -30.0, 30.0)  # beyond, the rest would be exactly 0
     entailed = 1 / (1 + np.exp(-support))
     contradicted = min(1 / (1 + np.exp(-against)), (1 - entailed) * 0.999)
     shares = np.log(np.array([entailed, 1 - entailed - contradicted, contradicted]))
