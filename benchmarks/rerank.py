@@ -4,7 +4,8 @@
 
 order: nDCG@10, MRR@10 and Hit@1 on SQuAD articles that nothing was trained on,
 COVID-QA, TREC-QA and Cranfield. answers: SmolLM2 on 150 held-out SQuAD questions with
-the best 1, 3 and 5 passages of each order. conformal: passages kept at alpha 0.1.
+the best 1, 3 and 5 passages of each order. conformal: passages kept at alpha 0.1. long:
+passages longer than the reranker reads, by their best window or their beginning.
 Candidates are the embedder's best and BM25's best; "embedder's candidates" leaves the
 latter out. Scores are cached, so a run that was stopped goes on. Without the data it
 says so and exits 0.
@@ -23,7 +24,7 @@ from typing import Any
 if not __package__:  # run as a script: modules are found from the repository's root, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks import rerank_answers, rerank_conformal, rerank_order
+from benchmarks import rerank_answers, rerank_conformal, rerank_long, rerank_order
 from benchmarks.cached_engine import CachedEngine
 from benchmarks.embedded import CachedEmbedder
 from benchmarks.question_sets import AbsentDataError
@@ -36,7 +37,7 @@ from ragguard.preference.blend import BUNDLED, Blend, Judged, choose
 from ragguard.preference.scorers import load_scorer
 from ragguard.protocols import PairScorer
 
-PARTS = ("order", "answers", "conformal")
+PARTS = ("order", "answers", "conformal", "long")
 BASE = "bundled"
 _POOLED = ("squad", "covid_qa")
 """Sets whose tuning halves, together, choose the weights that are shipped."""
@@ -73,6 +74,8 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     }
     if {"order", "conformal"} & set(options.parts):
         document |= _sets(options, embedder, engine, scorers)
+    if "long" in options.parts:
+        document["long"] = rerank_long.report(options.data, engine, limit=options.limit, told=_told)
     if "answers" in options.parts:
         document["answers"] = rerank_answers.report(
             options.data,
