@@ -309,3 +309,34 @@ def test_training_says_whether_the_trained_one_may_serve(tmp_path: Path) -> None
     scored = run("score", "--model", done.body["model"], "--reader", "reader-1", stdin=items)
     assert sorted(scored.body["order"]) == list(range(len(TEXTS)))
     assert run("train", *options, "--out", tmp_path / "run", "--reader", "nobody").code == 2
+
+
+@pytest.mark.slow
+def test_a_folder_calibrated_through_a_reranker_is_refreshed_evaluated_and_served(
+    model: Path, jsonl: Any, tmp_path: Path
+) -> None:
+    lands = [f"land{i}" for i in range(30)]
+    corpus = jsonl("corpus.jsonl", [{"id": n, "text": f"The capital of {n} is town {n}."} for n in lands])
+    questions = jsonl(
+        "questions.jsonl", [{"id": n, "question": f"capital of {n}", "relevant": [n]} for n in lands]
+    )
+    folder = tmp_path / "guarded"
+    options = ("--corpus", corpus, "--questions", questions, "--score", "reranker", "--reranker", model)
+    made = run_command("calibrate", *options, "--reader", "reader-1", "--out", folder, "--json")
+    assert made.code == 0, made.err
+    assert made.body["score"] == "reranker"
+    assert run_command("calibrate", *options, "--reader", "reader-2", "--out", tmp_path / "x").code == 2
+    refreshed = run_command("calibrate", "--refresh", folder, "--json")
+    assert refreshed.code == 0, refreshed.err
+    assert refreshed.body["threshold"] == made.body["threshold"]
+    measured = run_command("evaluate", folder, "--questions", questions, "--json")
+    assert measured.code == 0, measured.err
+    assert measured.body["coverage"] >= 0.9
+    asked = run_command("ask", folder, "capital of land7", "--json")
+    assert asked.code == 0, asked.err
+    (certificate,) = [c for c in asked.body["certificates"] if c["scope"] == "retrieval"]
+    assert certificate["covers"] == ["rerank"]
+    runs = jsonl("runs.jsonl", [{"id": "q", "relevant": ["a"], "results": [{"id": "a", "score": 1.0}]}])
+    refused = run_command("calibrate", "--runs", runs, "--score", "reranker", "--out", tmp_path / "y")
+    assert refused.code == 2
+    assert "passages" in refused.err
