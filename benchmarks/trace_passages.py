@@ -87,7 +87,14 @@ class Kept:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._known: dict[str, FloatArray] = {}
-        self.dimension, self.max_tokens = embedder.dimension, embedder.max_tokens
+
+    @property
+    def dimension(self) -> int:
+        return self._embedder.dimension
+
+    @property
+    def max_tokens(self) -> int:
+        return self._embedder.max_tokens
 
     def embed_passages(self, texts: Sequence[str], /, *, progress: object = None) -> FloatArray:
         missing = list(dict.fromkeys(text for text in texts if text not in self._known))

@@ -118,7 +118,8 @@ def outlierness(vectors: FloatArray) -> NDArray[np.float64]:
     lengths = np.maximum(np.linalg.norm(rest, axis=1), 1e-9)
     apart = 1 - (rest * vectors).sum(axis=1) / lengths
     # Rounded: the last bits of a vector depend on what was embedded beside it.
-    return np.round(np.clip(apart - np.median(apart), 0, 1), 4)
+    found: NDArray[np.float64] = np.round(np.clip(apart - np.median(apart), 0, 1), 4)
+    return found
 
 
 def _spoken(text: str) -> Iterator[Finding]:

@@ -114,7 +114,8 @@ class InjectionHead:
             raise InvalidVectorError(f"the head takes finite vectors of {weight.shape[0]} numbers")
         found = np.maximum(vectors @ weight + bias, 0) @ self.out[0] + self.out[1]
         # Rounded: the last bits of a vector depend on what was embedded beside it.
-        return np.round(np.clip(found.astype(np.float64), -_CLIP, _CLIP), 3)
+        logits: NDArray[np.float64] = np.round(np.clip(found.astype(np.float64), -_CLIP, _CLIP), 3)
+        return logits
 
     def score(self, signals: NDArray[np.float64], logits: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Return the score of each unit in (0, 1), higher is more suspicious.

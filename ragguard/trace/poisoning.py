@@ -31,7 +31,7 @@ from ragguard.trace.tokens import tokenise
 from ragguard.types import Claim, Passage, Span
 
 ECHO_LEAST_WORDS = 5
-ECHO_SHARE = 0.75
+ECHO_SHARE = 0.6
 _READ, _ASKED = 20_000, 64
 
 
@@ -69,7 +69,7 @@ class PoisoningRules:
         dissent: probability from which a contradiction counts.
     """
 
-    agreement: tuple[float, float] = (0.80, 0.90)
+    agreement: tuple[float, float] = (0.77, 0.87)
     echoing: tuple[float, float] = (0.40, 0.60)
     alike: float = 0.8
     dissent: float = 0.5
