@@ -40,7 +40,10 @@ def change(recipe: Path, **settings: Any) -> None:
 
 def test_a_trained_model_is_exported_and_scores(recipe: Path, tmp_path: Path) -> None:
     done = run("train", recipe, "--export", tmp_path / "model", "--json")
-    assert (done.code, done.err.strip()) == (0, "")  # older versions of rich end a hidden bar with a line break
+    assert (done.code, done.err.strip()) == (
+        0,
+        "",
+    )  # older versions of rich end a hidden bar with a line break
     body = done.body
     assert set(body) == {"run", "steps", "pairs", "seconds", "loss", "model"}
     assert (body["run"], body["model"]) == (str(tmp_path / "run"), str(tmp_path / "model"))
