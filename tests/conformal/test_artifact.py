@@ -132,9 +132,7 @@ def test_a_kill_between_the_writes_leaves_the_old_calibration(
         if halfway == "replace":
             kept(*args)
 
-    target, kept = (
-        (Path, Path.replace) if halfway == "replace" else ("ragguard.artifacts.os.fsync", None)
-    )
+    target, kept = (Path, Path.replace) if halfway == "replace" else ("ragguard.artifacts.os.fsync", None)
     with monkeypatch.context() as patch:
         if isinstance(target, str):
             patch.setattr(target, dies)
