@@ -135,6 +135,7 @@ def test_a_line_from_a_pipe_is_answered_before_the_next_and_ctrl_c_ends(tmp_path
         answer = json.loads(process.stdout.readline())
         assert (answer["id"], answer["outcome"]) == (number, "supported")
     process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)  # the pipe's end must not overtake the signal
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, b"", b"")
 
