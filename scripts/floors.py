@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # torch is chosen by the Makefile's TORCH, so that no build with CUDA is ever resolved.
 CHOSEN_ELSEWHERE = {"torch"}
-RUNTIME_EXTRAS = ("smollm", "onnx", "openvino", "infini-gram", "bm25")
+RUNTIME_EXTRAS = ("smollm", "onnx", "openvino", "infini-gram", "bm25", "server", "middleware")
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^]]*\])?\s*>=\s*(?P<floor>[0-9][\w.]*)")
 
 

@@ -12,8 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "faiss",
     "fastapi",
+    "haystack",
     "langchain",
     "langchain_core",
+    "langgraph",
+    "llama_index",
     "sentence_transformers",
     "torch",
     "transformers",
@@ -31,6 +34,7 @@ PURE = (
     "stream",
     "text",
     "types",
+    "withheld",
     "worker",
 )
 SPECS = [importlib.util.find_spec(f"ragguard.{name}") for name in PURE]

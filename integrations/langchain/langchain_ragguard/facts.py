@@ -1,32 +1,14 @@
-"""What each document says of its own retrieval: score, threshold, certificate."""
+"""The documents that a report kept, each with what can be said of its retrieval."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from langchain_core.documents import Document
 
 from langchain_ragguard.documents import with_facts
-from langchain_ragguard.scores import RETRIEVAL_SCORE
 from langchain_ragguard.source import Candidates
 from ragguard.conformal.calibration import Calibration
-from ragguard.conformal.observations import ranked
-from ragguard.types import Report, Verdict
-
-_SAID = {
-    "status",
-    "statement",
-    "target",
-    "alpha",
-    "delta",
-    "n",
-    "group",
-    "artifact",
-    "expires",
-    "voided_by",
-    "notes",
-}
+from ragguard.conformal.kept import kept_facts
+from ragguard.types import Report
 
 
 def kept_documents(
@@ -40,58 +22,6 @@ def kept_documents(
         calibration: of the cut.
         cut: name of the guard that cuts.
     """
-    if not report.released:
-        return []
-    verdict = next((v for v in report.verdicts if v.guard == cut), None)
-    nonconformity = _nonconformity(verdict, candidates, calibration)
-    certificate = certificate_facts(report)
-    documents = []
-    for passage in report.passages:
-        facts: dict[str, Any] = {RETRIEVAL_SCORE: candidates.scores[passage.id]}
-        if passage.id in nonconformity:
-            facts["nonconformity"] = nonconformity[passage.id]
-        facts["threshold"] = None if verdict is None else verdict.threshold
-        facts["kept"] = _within(verdict, passage.id)
-        facts["certificate"] = dict(certificate)
-        documents.append(with_facts(candidates.documents[passage.id], facts, text=passage.text))
-    return documents
-
-
-def limited(report: Report, limit: int | None) -> Report:
-    """Return the report with at most `limit` passages; leaving one out voids the retrieval promise."""
-    if limit is None or len(report.passages) <= limit:
-        return report
-    certificates = tuple(
-        c.model_copy(update={"status": "void", "voided_by": "limit"})
-        if c.scope == "retrieval" and c.status in ("valid", "degraded")
-        else c
-        for c in report.certificates
-    )
-    turn = report.turn.replace(passages=tuple(report.passages[:limit]))
-    return report.model_copy(update={"turn": turn, "certificates": certificates})
-
-
-def certificate_facts(report: Report) -> dict[str, Any]:
-    """Return the retrieval certificate as small JSON; status "none" where there is none."""
-    certificate = report.certificate()
-    if certificate is None:
-        return {"status": "none"}
-    return certificate.model_dump(mode="json", include=_SAID, exclude_none=True)
-
-
-def _nonconformity(
-    verdict: Verdict | None, candidates: Candidates, calibration: Calibration
-) -> Mapping[str, float]:
-    """Nonconformity by passage; empty where a guard before the cut changed what it was computed from."""
-    similarities = [float(p.score or 0.0) for p in candidates.passages]
-    if verdict is None or verdict.details.get("candidates") != len(similarities):
-        return {}
-    ids, values = ranked([p.id for p in candidates.passages], similarities)
-    return dict(zip(ids, calibration.score(values).tolist(), strict=True))
-
-
-def _within(verdict: Verdict | None, name: str) -> bool:
-    """Whether the cut keeps it; a cut in shadow mode judges without removing anything."""
-    if verdict is None or verdict.revised is None:
-        return True
-    return not verdict.action.ends_turn and name in {p.id for p in verdict.revised.passages or ()}
+    facts = kept_facts(report, candidates.passages, candidates.scores, calibration, cut=cut)
+    text = {passage.id: passage.text for passage in report.passages}
+    return [with_facts(candidates.documents[name], said, text=text[name]) for name, said in facts.items()]

@@ -12,12 +12,13 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.vectorstores import VectorStore
 from pydantic import Field, PrivateAttr
 
-from langchain_ragguard.facts import kept_documents, limited
+from langchain_ragguard.facts import kept_documents
 from langchain_ragguard.scores import STORE, ByEmbedder, FromMetadata, Scoring, as_embedder
 from langchain_ragguard.source import DocumentSource, Retrieval
 from langchain_ragguard.vectorstores import ScoredVectorStoreRetriever
 from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.guard import ConformalRetrievalGuard
+from ragguard.conformal.kept import limited
 from ragguard.errors import ConfigurationError, InvalidValueError
 from ragguard.evaluation.asked import Questions
 from ragguard.guard import Guard

@@ -13,12 +13,12 @@ from langchain_core.runnables.utils import AddableDict
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_ragguard.documents import as_passage, passage_id
-from langchain_ragguard.withheld import shown_report
 from ragguard.errors import ConfigurationError, DuplicateIdError, InvalidValueError
 from ragguard.guard import Guard
 from ragguard.pipeline import Pipeline, Step
 from ragguard.protocols import TurnGuard
 from ragguard.types import Generation, Mode, Passage, Report, Stage, Turn
+from ragguard.withheld import shown_report
 from ragguard.worker import run_on_worker
 
 _AT_ONCE = 4

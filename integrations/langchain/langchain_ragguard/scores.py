@@ -15,10 +15,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_ragguard.documents import FACTS
 from langchain_ragguard.identity import of_embeddings
 from ragguard import protocols
+from ragguard.conformal.kept import RETRIEVAL_SCORE
 from ragguard.errors import ConfigurationError, InvalidScoreError
 from ragguard.models.wrapped import LangChainEmbedder
-
-RETRIEVAL_SCORE = "retrieval_score"
 
 
 class Scoring(Protocol):

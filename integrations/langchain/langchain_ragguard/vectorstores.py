@@ -14,7 +14,7 @@ from pydantic import Field
 from langchain_ragguard.documents import with_facts
 from langchain_ragguard.identity import of_store, plain
 from langchain_ragguard.probe import PROBED, QUESTION, Hits, check_orientation
-from langchain_ragguard.scores import RETRIEVAL_SCORE
+from ragguard.conformal.kept import RETRIEVAL_SCORE
 from ragguard.errors import ConfigurationError
 
 

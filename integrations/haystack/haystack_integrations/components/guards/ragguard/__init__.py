@@ -1,0 +1,1 @@
+"""ragguard for Haystack: retrieval cut by a calibrated threshold, answers judged before they are shown."""

@@ -1,0 +1,1 @@
+"""ragguard over HTTP: routes that gateways and other guards already call."""
