@@ -1,4 +1,4 @@
-"""Doubles for tests and examples: embeddings without a model."""
+"""Embeddings without a model."""
 
 from __future__ import annotations
 
