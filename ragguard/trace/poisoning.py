@@ -31,7 +31,8 @@ from ragguard.trace.tokens import tokenise
 from ragguard.types import Claim, Passage, Span
 
 ECHO_LEAST_WORDS = 5
-ECHO_SHARE = 0.6
+ECHO_SHARE = 0.75
+"""From here on a run of the question is more than its subject, which any answer may name."""
 _READ, _ASKED = 20_000, 64
 
 
