@@ -1,4 +1,4 @@
-"""A report as JSON in which nothing of an answer is left that was not shown."""
+"""A report as JSON in which nothing of an answer is left that was not shown, whole and small."""
 
 from __future__ import annotations
 
@@ -28,3 +28,33 @@ def shown_report(report: Report) -> dict[str, Any]:
 def _withhold_answer(turn: dict[str, Any], shown: str) -> None:
     if turn["answer"] != shown:
         turn["answer"] = None
+
+
+def small_report(report: Report) -> dict[str, Any]:
+    """Return what fits beside every message: what was decided, by whom and why, without any text of the turn.
+
+    JSON-serialisable: names, numbers and the ids of the passages kept.
+    """
+    verdicts = [
+        {
+            "guard": verdict.guard,
+            "stage": verdict.stage.value,
+            "action": verdict.action.value,
+            "reason": verdict.reason.value,
+            "mode": verdict.mode.value,
+            "score": verdict.score,
+            "threshold": verdict.threshold,
+            "uncalibrated": verdict.uncalibrated,
+        }
+        for verdict in report.verdicts
+    ]
+    return {
+        "schema_version": report.schema_version,
+        "released": report.released,
+        "action": report.action.value,
+        "reason": report.reason.value,
+        "degraded": report.degraded,
+        "passages": [passage.id for passage in report.passages],
+        "certificates": {c.scope: c.status for c in report.certificates},
+        "verdicts": verdicts,
+    }
