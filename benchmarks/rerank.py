@@ -39,8 +39,8 @@ from ragguard.protocols import PairScorer
 
 PARTS = ("order", "answers", "conformal", "long")
 BASE = "bundled"
-_POOLED = ("squad", "covid_qa")
-"""Sets whose tuning halves, together, choose the weights that are shipped."""
+_STORES = ("squad", "covid_qa")
+"""TREC-QA's candidates are given and Cranfield's right passages are many: neither is a store to cut."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,8 +112,7 @@ def _sets(
         blends = {scorer: rerank_order.chosen(asked, scorer) for scorer in scorers}
         if "order" in options.parts:
             found["order"][name] = rerank_order.report(asked, list(scorers), blends)
-        # TREC-QA's candidates are given and Cranfield's right passages are many: neither is a store to cut.
-        if "conformal" in options.parts and name in _POOLED:
+        if "conformal" in options.parts and name in _STORES:
             best = "trained" if "trained" in scorers else BASE
             found["conformal"][name] = rerank_conformal.report(
                 asked, best, blends[best], splits=options.splits
@@ -123,11 +122,11 @@ def _sets(
 
 
 def _pooled(loaded: dict[str, list[Asked]]) -> dict[str, float]:
-    """Weights chosen on the tuning halves of several sets together."""
-    asked = [q for name in _POOLED for q in loaded.get(name, ()) if q.tunes]
-    if not asked:
+    """Weights chosen on the tuning halves of all sets, each set counting alike: those that are shipped."""
+    tuning = [(name, Judged(q.parts(BASE), q.relevant)) for name in loaded for q in loaded[name] if q.tunes]
+    if not tuning:
         return {}
-    best: Blend = choose([Judged(q.parts(BASE), q.relevant) for q in asked])
+    best: Blend = choose([judged for _, judged in tuning], groups=[name for name, _ in tuning])
     return best.weights
 
 

@@ -11,7 +11,7 @@ and one threshold on it can serve all questions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -122,7 +122,9 @@ def mean_reciprocal_rank(blend: Blend, questions: Sequence[Judged]) -> float:
     return float(np.mean([_reciprocal(blend.scores(q.parts), q.relevant) for q in questions]))
 
 
-def choose(questions: Sequence[Judged], *, without: Sequence[str] = ()) -> Blend:
+def choose(
+    questions: Sequence[Judged], *, without: Sequence[str] = (), groups: Sequence[Hashable] | None = None
+) -> Blend:
     """Return the weights of the grid with the best mean reciprocal rank; of equals the one most like its equals.
 
     Choose on questions whose figures are not reported, and on which nothing is calibrated.
@@ -130,14 +132,20 @@ def choose(questions: Sequence[Judged], *, without: Sequence[str] = ()) -> Blend
     Args:
         questions: at least one.
         without: parts that get no weight.
+        groups: of each question; every group counts alike, however many questions it has.
 
     Raises:
-        InvalidValueError: there are no questions.
+        InvalidValueError: there are no questions, or not a group for each.
     """
     if not questions:
         raise InvalidValueError("weights are chosen on questions, and there are none")
+    if groups is not None and len(groups) != len(questions):
+        raise InvalidValueError(f"{len(questions)} questions have {len(groups)} groups")
     grid = [blend for blend in _grid() if all(blend.weights[name] == 0 for name in without)]
-    values = np.array([mean_reciprocal_rank(blend, questions) for blend in grid])
+    members: dict[Hashable, list[Judged]] = {}
+    for question, group in zip(questions, groups or [None] * len(questions), strict=True):
+        members.setdefault(group, []).append(question)
+    values = np.array([np.mean([mean_reciprocal_rank(b, m) for m in members.values()]) for b in grid])
     points = np.array([list(blend.weights.values()) for blend in grid])
     best = np.flatnonzero(values >= values.max() - 1e-12)
     middle = points[best].mean(axis=0)

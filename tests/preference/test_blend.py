@@ -90,3 +90,12 @@ def test_a_relevant_passage_out_of_reach_counts_zero() -> None:
 def test_weights_need_questions() -> None:
     with pytest.raises(InvalidValueError):
         choose([])
+
+
+def test_a_small_group_counts_as_much_as_a_large_one() -> None:
+    many, few = questions_where("relevance", 200), questions_where("similarity", 20)
+    together = choose([*many, *few]).weights
+    alike = choose([*many, *few], groups=["many"] * 200 + ["few"] * 20).weights
+    assert alike["similarity"] > together["similarity"]
+    with pytest.raises(InvalidValueError, match="2 questions have 1"):
+        choose(many[:2], groups=["one"])
