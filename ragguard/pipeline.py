@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from ragguard import protocols
 from ragguard.errors import DeadlineExceededError, GuardError, InvalidValueError
@@ -59,6 +59,8 @@ class _Call:
 
 
 _Flow: TypeAlias = Generator["_Ask | _Call", Any, Report]
+_ORDER = tuple(Stage)
+T = TypeVar("T")
 
 
 class Pipeline:
@@ -110,6 +112,29 @@ class Pipeline:
     async def acheck(self, turn: Turn) -> Report:
         """`check`, without blocking the event loop."""
         return await self.arun(turn, Parts())
+
+    def check_many(self, turns: Sequence[Turn]) -> list[Report]:
+        """Judge several turns side by side, in order: a guard with `check_many` is asked about them all at once.
+
+        It takes (turns, stage) and returns one verdict a turn. Another guard is asked about
+        each turn alone, on the workers. The deadline is for all: so many times that of one turn.
+
+        Raises:
+            InvalidValueError: a question is empty.
+        """
+        with deadline(None if self.deadline is None else self.deadline * len(turns)):
+            flows = _Side([self._flow(turn, Parts()) for turn in turns])
+            while asked := flows.due(self.steps):
+                flows.answer(self._ask_many(list(asked.values())), asked)
+            return [self._observed(report) for report in flows.reports()]
+
+    async def acheck_many(self, turns: Sequence[Turn]) -> list[Report]:
+        """`check_many`, without blocking the event loop."""
+        with deadline(None if self.deadline is None else self.deadline * len(turns)):
+            flows = _Side([self._flow(turn, Parts()) for turn in turns])
+            while asked := flows.due(self.steps):
+                flows.answer(await self._aask_many(list(asked.values())), asked)
+            return [self._observed(report) for report in flows.reports()]
 
     def run(self, turn: Turn, parts: Parts) -> Report:
         """Take a turn through the whole loop, calling `parts` for what it still lacks.
@@ -180,7 +205,25 @@ class Pipeline:
             verdict = failure(wanted.step.on_error, guard.name, wanted.stage, error)
         return _stamped(verdict, wanted.step, began)
 
-    def _in_time(self, left: float, check: Callable[[], Verdict]) -> Verdict:
+    def _ask_many(self, wanted: Sequence[_Ask]) -> list[Verdict]:
+        step, stage, began = wanted[0].step, wanted[0].stage, time.perf_counter()
+        many = getattr(step.guard, "check_many", None)
+        if many is None or len(wanted) == 1:
+            return [asked.result() for asked in [submit(self._ask, each) for each in wanted]]
+        left, turns = remaining(), [each.turn for each in wanted]
+        try:
+            found = many(turns, stage) if left is None else self._in_time(left, lambda: many(turns, stage))
+            return [_stamped(verdict, step, began) for verdict, _ in zip(found, wanted, strict=True)]
+        except Exception:
+            # One turn may be at fault: the others must not fail with it.
+            return [self._ask(each) for each in wanted]
+
+    async def _aask_many(self, wanted: Sequence[_Ask]) -> list[Verdict]:
+        if getattr(wanted[0].step.guard, "check_many", None) is not None:
+            return await run_on_worker(self._ask_many, wanted)
+        return list(await asyncio.gather(*(self._aask(each) for each in wanted)))
+
+    def _in_time(self, left: float, check: Callable[[], T]) -> T:
         _require_time(left)
         future = submit(check)
         # Not `result(timeout)`: a guard's own TimeoutError is not the turn's.
@@ -235,6 +278,40 @@ class Pipeline:
             except Exception:  # an observer never breaks a turn
                 with self._counting:
                     self.observer_failures += 1
+
+
+class _Side:
+    """Flows that go side by side; those behind come first, so that all arrive at a guard together."""
+
+    def __init__(self, flows: Sequence[_Flow]) -> None:
+        self._flows = flows
+        self._wanted: dict[int, _Ask] = {}
+        self._reports: dict[int, Report] = {}
+        for place in range(len(flows)):
+            self._go_on(place, None)
+
+    def due(self, steps: Sequence[Step]) -> dict[int, _Ask]:
+        """What the flows furthest behind ask for, all of one guard at one stage; {} once all have ended."""
+        order = {place: (_ORDER.index(a.stage), steps.index(a.step)) for place, a in self._wanted.items()}
+        first = min(order.values(), default=None)
+        return {place: self._wanted[place] for place, at in order.items() if at == first}
+
+    def answer(self, verdicts: Sequence[Verdict], asked: Mapping[int, _Ask]) -> None:
+        """Let these flows go on, each with its verdict."""
+        for place, verdict in zip(asked, verdicts, strict=True):
+            self._go_on(place, verdict)
+
+    def reports(self) -> list[Report]:
+        """What the flows ended with, in order."""
+        return [self._reports[place] for place in range(len(self._flows))]
+
+    def _go_on(self, place: int, verdict: Verdict | None) -> None:
+        try:
+            # Without parts a flow asks for nothing but verdicts.
+            self._wanted[place] = self._flows[place].send(verdict)  # type: ignore[assignment]
+        except StopIteration as done:
+            self._wanted.pop(place, None)
+            self._reports[place] = done.value
 
 
 def _timed(state: Judgement, call: _Call) -> Generator[_Call, Any, Any]:

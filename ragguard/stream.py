@@ -150,7 +150,14 @@ class StreamGate:
             "released_before_finish": shown,
             "stopped": self.failure is not None,
         }
-        verdict = Verdict(guard="stream", stage=Stage.STREAM, action=Action.PASS, details=details)
+        verdict = Verdict(
+            guard="stream",
+            stage=Stage.STREAM,
+            action=Action.PASS,
+            # What was let out early rests on the same thresholds as the verdicts on the whole.
+            uncalibrated=any(v.uncalibrated for v in report.verdicts),
+            details=details,
+        )
         return report.model_copy(update={"verdicts": (*report.verdicts, verdict)})
 
 

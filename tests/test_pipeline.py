@@ -673,3 +673,74 @@ def test_sync_and_async_give_the_same_report_which_fits_its_schema(
         assert dropped_by(report) in (None, "g0"), "nobody outside the promise removed a passage"
     if not report.released:
         assert report.text != report.turn.answer or report.turn.answer is None
+
+
+# Several turns side by side
+
+
+class Together(ScriptedGuard):
+    """Judges several turns in one call, and notes how many."""
+
+    def __init__(self, *stages: Stage, **script: Any) -> None:
+        super().__init__(*stages, **script)
+        self.asked: list[int] = []
+
+    def check_many(self, turns: Sequence[Turn], stage: Stage, /) -> list[Verdict]:
+        self.asked.append(len(turns))
+        return [self.check(turn, stage) for turn in turns]
+
+
+@given(GUARDS, st.lists(st.booleans(), max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_turns_judged_side_by_side_get_the_reports_they_get_alone(scripts: Any, complete: list[bool]) -> None:
+    steps = [
+        Step(kind(*stages, does=DEEDS[deed], name=f"g{i}"), mode=mode, on_error=policy)
+        for i, (deed, stages, mode, policy) in enumerate(scripts)
+        for kind in [Together if i % 2 else ScriptedGuard]
+    ]
+    pipeline = Pipeline(steps)
+    turns = [TURN if whole else Turn(question="Which?", answer="This.") for whole in complete]
+    alone = [plain(pipeline.check(turn)) for turn in turns]
+    assert [plain(r) for r in pipeline.check_many(turns)] == alone
+    assert [plain(r) for r in asyncio.run(pipeline.acheck_many(turns))] == alone
+
+
+def test_a_guard_that_judges_many_is_asked_once_a_stage_whatever_the_turns_lack() -> None:
+    guard = Together(*JUDGED)
+    turns = [TURN, Turn(question="Which?", answer="This."), Turn(question="Which?"), TURN]
+    Pipeline([guard]).check_many(turns)
+    asyncio.run(Pipeline([guard]).acheck_many(turns))
+    assert guard.asked == [4, 2, 3] * 2
+
+
+def test_a_turn_at_fault_fails_alone() -> None:
+    def unless_odd(turn: Turn, _: Stage) -> Action | Exception:
+        return RuntimeError(SECRET) if turn.answer == "odd" else Action.PASS
+
+    guard = Together(Stage.ANSWER, does=unless_odd)
+    turns = [TURN, TURN.replace(answer="odd"), TURN]
+    found = Pipeline([guard]).check_many(turns)
+    assert [r.reason for r in found] == [Reason.OK, Reason.GUARD_ERROR, Reason.OK]
+
+
+def test_a_guard_that_loses_a_turn_gives_none_to_another() -> None:
+    class Short(Together):
+        def check_many(self, turns: Sequence[Turn], stage: Stage, /) -> list[Verdict]:
+            return super().check_many(turns, stage)[1:]
+
+    refusing = Short(Stage.ANSWER, does=lambda t, _: Action.REFUSE if t.answer == "odd" else Action.PASS)
+    found = Pipeline([refusing]).check_many([TURN, TURN.replace(answer="odd")])
+    assert [r.released for r in found] == [True, False]
+
+
+def test_of_many_turns_the_deadline_is_as_many_times_longer_and_no_turn_passes_after_it() -> None:
+    late = Pipeline([Together(Stage.ANSWER, seconds=0.05)], deadline=0.01)
+    assert {r.reason for r in late.check_many([TURN, TURN])} == {Reason.DEADLINE}
+    assert {r.released for r in late.check_many([TURN] * 50)} == {False}
+    assert all(r.released for r in Pipeline([Together(Stage.ANSWER)], deadline=60).check_many([TURN] * 3))
+
+
+async def test_many_turns_are_judged_off_the_event_loop() -> None:
+    for guard in (Together(Stage.ANSWER), ScriptedGuard(Stage.ANSWER)):
+        await Pipeline([guard]).acheck_many([TURN, TURN])
+        assert threading.get_ident() not in guard.threads

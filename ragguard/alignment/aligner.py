@@ -129,6 +129,17 @@ class AlignmentAligner:
         """
         return self.judge(self.read(claims, passages, question=question), claims, passages)
 
+    def align_many(
+        self, answers: Sequence[tuple[Sequence[Claim], Sequence[Passage], str]], /
+    ) -> list[list[Evidence]]:
+        """`align` for several (claims, passages, question); the pairs of all go through the engine together.
+
+        Raises:
+            ScoringError: the back end failed; nothing is scored then.
+        """
+        readings = self.read_many(answers)
+        return [self.judge(one, a[0], a[1]) for one, a in zip(readings, answers, strict=True)]
+
     def read(
         self, claims: Sequence[Claim], passages: Sequence[Passage], /, *, question: str = ""
     ) -> AnswerReading:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 from ragguard.alignment.abstention import find_abstentions, remaining_claims
@@ -86,6 +86,23 @@ class ConsistencyGuard:
         Raises:
             GuardError: the aligner returned no finite score in [0, 1] for a claim.
         """
+        known = self._without_reading(turn, stage)
+        if isinstance(known, Verdict):
+            return known
+        evidence = self.aligner.align(known, turn.passages or (), question=turn.query)
+        return self._judge(turn, stage, _checked(known, evidence))
+
+    @property
+    def check_many(self) -> Callable[[Sequence[Turn], Stage], list[Verdict]] | None:
+        """Judges several turns, the claims of all scored together; None where the aligner takes one answer only."""
+        return self._check_many if callable(getattr(self.aligner, "align_many", None)) else None
+
+    async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
+        """`check`, off the event loop."""
+        return await run_on_worker(self.check, turn, stage)
+
+    def _without_reading(self, turn: Turn, stage: Stage) -> Verdict | list[Claim]:
+        """The verdict where no passage need be read for it, else the claims to hold against them."""
         answer = turn.answer or ""
         if not answer.strip():
             return self._verdict(turn, stage, Action.REFUSE, Reason.EMPTY_ANSWER)
@@ -97,23 +114,18 @@ class ConsistencyGuard:
         if not any(passage.text.strip() for passage in turn.passages or ()):
             evidence = [_without_passages(claim) for claim in claims]
             return self._verdict(turn, stage, Action.REFUSE, Reason.UNSUPPORTED_ANSWER, evidence)
-        return self._judge(turn, stage, self._align(turn, claims))
+        return claims
 
-    async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
-        """`check`, off the event loop."""
-        return await run_on_worker(self.check, turn, stage)
-
-    def _align(self, turn: Turn, claims: Sequence[Claim]) -> list[Evidence]:
-        evidence = self.aligner.align(claims, turn.passages or (), question=turn.query)
-        if len(evidence) != len(claims):
-            details = {"claims": len(claims), "evidence": len(evidence)}
-            raise GuardError("the aligner must return one evidence a claim", details=details)
-        for place, item in enumerate(evidence):
-            if item.score is None or not math.isfinite(item.score) or not 0 <= item.score <= 1:
-                raise GuardError("the aligner's score is not in [0, 1]", details={"claim": place})
-        # The claim is ours: an aligner that rewrites it must not move the offsets.
+    def _check_many(self, turns: Sequence[Turn], stage: Stage, /) -> list[Verdict]:
+        known = [self._without_reading(turn, stage) for turn in turns]
+        open_ = [
+            (turn, claims) for turn, claims in zip(turns, known, strict=True) if isinstance(claims, list)
+        ]
+        asked = [(claims, turn.passages or (), turn.query) for turn, claims in open_]
+        read = iter(self.aligner.align_many(asked) if asked else [])  # type: ignore[attr-defined]
         return [
-            item.model_copy(update={"claim": claim}) for item, claim in zip(evidence, claims, strict=True)
+            found if isinstance(found, Verdict) else self._judge(turn, stage, _checked(found, next(read)))
+            for turn, found in zip(turns, known, strict=True)
         ]
 
     def _judge(self, turn: Turn, stage: Stage, evidence: Sequence[Evidence]) -> Verdict:
@@ -178,6 +190,18 @@ class ConsistencyGuard:
             "attempts": self.attempts,
             "feedback": _FEEDBACK[reason],
         }
+
+
+def _checked(claims: Sequence[Claim], evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The aligner's evidence, known to be one usable score a claim."""
+    if len(evidence) != len(claims):
+        details = {"claims": len(claims), "evidence": len(evidence)}
+        raise GuardError("the aligner must return one evidence a claim", details=details)
+    for place, item in enumerate(evidence):
+        if item.score is None or not math.isfinite(item.score) or not 0 <= item.score <= 1:
+            raise GuardError("the aligner's score is not in [0, 1]", details={"claim": place})
+    # The claim is ours: an aligner that rewrites it must not move the offsets.
+    return [item.model_copy(update={"claim": claim}) for item, claim in zip(evidence, claims, strict=True)]
 
 
 def _trained() -> Aligner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from ragguard.errors import InvalidValueError
 from ragguard.models.prompts import fingerprint_of
 from ragguard.protocols import Fingerprint
 from ragguard.types import Message
+from ragguard.worker import run_on_worker
 
 _LONGEST = 500
 _INSTRUCTION = (
@@ -44,7 +46,7 @@ class ModelRewriter:
     """Lets a language model write the standalone question; an unusable reply keeps the user's own words.
 
     Args:
-        llm: from a prompt to a reply: a callable, or an object with `invoke`.
+        llm: from a prompt to a reply, a string or a message: a callable, or an object with `invoke`.
         name: of the model, declared in the fingerprint.
         messages: how many of the latest messages the model is shown.
     """
@@ -53,13 +55,24 @@ class ModelRewriter:
         self._llm = llm.invoke if hasattr(llm, "invoke") else llm
         if not callable(self._llm):
             raise InvalidValueError(f"a language model is a callable, got {type(llm).__name__}")
+        native = getattr(llm, "ainvoke", self._llm)
+        self._allm = native if inspect.iscoroutinefunction(native) else None
         self.name = name
         self.messages = messages
 
     def __call__(self, question: str, history: Sequence[Message], /) -> str:
         """Return the rewritten question: the first line of the reply, if it is a sensible one."""
-        reply = self._llm(self.prompt(question, history))
-        text = str(getattr(reply, "content", reply)).strip().split("\n", 1)[0].strip().strip('"')
+        return self.usable(self._llm(self.prompt(question, history)), question)
+
+    async def acall(self, question: str, history: Sequence[Message], /) -> str:
+        """`__call__`, through the model's own `ainvoke` or coroutine where it has one."""
+        if self._allm is None:
+            return await run_on_worker(self, question, history)
+        return self.usable(await self._allm(self.prompt(question, history)), question)
+
+    def usable(self, reply: Any, question: str) -> str:
+        """Return the first line of a reply, or the question where there is none or it is too long for one."""
+        text = _text_of(reply).strip().split("\n", 1)[0].strip().strip('"')
         return text if 0 < len(text) <= _LONGEST else question
 
     def prompt(self, question: str, history: Sequence[Message], /) -> str:
@@ -75,3 +88,12 @@ class ModelRewriter:
             "messages": self.messages,
             "prompt": fingerprint_of(_INSTRUCTION),
         }
+
+
+def _text_of(reply: Any) -> str:
+    """Text of a string, a message, or a message's blocks; "" of anything else."""
+    found = getattr(reply, "content", reply)
+    if isinstance(found, list):
+        blocks = (b.get("text", "") if isinstance(b, dict) else b for b in found)
+        return "".join(b for b in blocks if isinstance(b, str))
+    return found if isinstance(found, str) else ""

@@ -292,3 +292,28 @@ def test_the_asynchronous_check_runs_off_the_event_loop() -> None:
 def test_claims_keep_their_place_in_the_answer() -> None:
     answer = f"Hello! {BAD} I don't know, but it is 7."
     assert [e.claim for e in verdict(answer).evidence] == remaining_claims(answer)
+
+
+# Several answers
+
+
+def test_the_claims_of_several_answers_are_scored_together_and_judged_as_alone() -> None:
+    engine = WordEngine()
+    guard = ConsistencyGuard(AlignmentAligner(engine=engine), policy="redact")
+    answers = [GOOD, BAD, "", "I don't know.", f"{GOOD} {BAD}", "Hello!", GOOD]
+    turns = [Turn(question="What is the dose?", passages=PASSAGES, answer=a) for a in answers]
+    turns.append(turns[0].replace(passages=()))
+    alone = [guard.check(turn, Stage.ANSWER) for turn in turns]
+    engine.calls.clear()
+    assert guard.check_many is not None
+    assert guard.check_many(turns, Stage.ANSWER) == alone
+    assert len(engine.calls) == 1
+    assert [r.action for r in Pipeline([guard]).check_many(turns)] == [v.action for v in alone]
+    assert len(engine.calls) == 2
+
+
+def test_an_aligner_of_one_answer_at_a_time_is_asked_as_before() -> None:
+    guard = ConsistencyGuard(LexicalAligner())
+    assert guard.check_many is None
+    turns = [Turn(question="What is the dose?", passages=PASSAGES, answer=a) for a in (GOOD, BAD)]
+    assert [r.released for r in Pipeline([guard]).check_many(turns)] == [True, False]

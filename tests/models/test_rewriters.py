@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from ragguard.errors import InvalidValueError
@@ -48,3 +50,33 @@ def test_another_model_has_another_fingerprint() -> None:
     one, other = (ModelRewriter(str, name=n).fingerprint() for n in ("a", "b"))
     assert one != other
     assert ModelRewriter(str, name="a").fingerprint() == one
+
+
+class Blocks:
+    """A chat model's reply, in blocks."""
+
+    content = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "How do I write "}, "TOML?"]  # noqa: RUF012
+
+
+def test_a_reply_in_blocks_is_read_and_one_of_another_kind_is_unusable() -> None:
+    assert ModelRewriter(lambda _: Blocks(), name="a")("And write one?", HISTORY) == "How do I write TOML?"
+    assert ModelRewriter(lambda _: 3, name="a")("And write one?", HISTORY) == "And write one?"
+
+
+async def test_asynchronously_a_model_is_awaited_and_a_function_runs_on_a_worker() -> None:
+    threads: list[int] = []
+
+    class Model:
+        def invoke(self, prompt: str) -> str:
+            raise AssertionError("called synchronously")
+
+        async def ainvoke(self, prompt: str) -> str:
+            return "How do I write TOML?"
+
+    def llm(prompt: str) -> str:
+        threads.append(threading.get_ident())
+        return "How do I write TOML?"
+
+    for model in (Model(), llm):
+        assert await ModelRewriter(model, name="a").acall("And write one?", HISTORY) == "How do I write TOML?"
+    assert threading.get_ident() not in threads

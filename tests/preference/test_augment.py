@@ -148,6 +148,27 @@ def test_contradictions_are_dropped_and_the_aligner_is_shown_statements() -> Non
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "kept"),
+    [
+        ("Which person wrote the first report about the 1911 flood?", True),
+        ("Who wrote the last report on the flood of 1911?", False),
+        ("Who wrote the first report on the flood of 1912?", False),
+        ("Who refused to write the first report on the flood of 1911?", False),
+        ("Who did not write the first report on the flood of 1911?", False),
+    ],
+)
+def test_the_bundled_aligner_drops_what_asks_for_something_else(made: str, kept: bool) -> None:
+    from ragguard.alignment.aligner import AlignmentAligner
+
+    source = ProbeQuestion(
+        id="q1", text="Who wrote the first report on the flood of 1911?", answers=("Anna Berg",)
+    )
+    found = augment([source], Scripted({"question": made}), aligner=AlignmentAligner())
+    assert [q.text for q in found.questions] == ([made] if kept else [])
+
+
 def test_sparql_is_not_read_by_the_aligner() -> None:
     aligner = Contrary("")
     assert augment([SOURCE], Scripted(REPLIES["sparql"]), strategies=["sparql"], aligner=aligner).questions
