@@ -11,7 +11,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from langchain_ragguard import GuardedRetriever, RagGuardRunnable
+from langchain_ragguard import GuardedRetriever, RagGuardVerifier
 from langchain_ragguard.testing import HashEmbeddings  # in earnest: your own embeddings
 
 TEXTS = {
@@ -46,7 +46,7 @@ def main() -> None:
             | RunnablePassthrough.assign(
                 answer=RunnableLambda(str) | FakeListChatModel(responses=[said]) | StrOutputParser()
             )
-            | RagGuardRunnable(guard=retriever.guard)
+            | RagGuardVerifier(guard=retriever.guard)
         )
         for chunk in chain.stream({"question": "The warranty on lamps, how long does it last?"}):
             print(chunk["released"], chunk["answer"])

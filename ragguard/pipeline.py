@@ -260,7 +260,7 @@ class Pipeline:
         task.add_done_callback(self._discard)
         raise DeadlineExceededError("the turn's deadline passed while the guard ran")
 
-    def _discard(self, late: concurrent.futures.Future[Verdict] | asyncio.Future[Verdict]) -> None:
+    def _discard(self, late: concurrent.futures.Future[Any] | asyncio.Future[Any]) -> None:
         """Count a late result; a guard that stopped at the deadline gave none."""
         # Looking at the exception also keeps asyncio from logging its text.
         if not late.cancelled() and late.exception() is None:

@@ -2,14 +2,14 @@
 
 from langchain_ragguard.compressors import PreferenceCompressor
 from langchain_ragguard.retrievers import GuardedRetriever
-from langchain_ragguard.runnables import RagGuardRunnable
 from langchain_ragguard.vectorstores import ScoredVectorStoreRetriever
+from langchain_ragguard.verifier import RagGuardVerifier
 from ragguard.models.generators import as_generator
 
 __all__ = [
     "GuardedRetriever",
     "PreferenceCompressor",
-    "RagGuardRunnable",
+    "RagGuardVerifier",
     "ScoredVectorStoreRetriever",
     "as_generator",
 ]

@@ -13,7 +13,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 
-from langchain_ragguard import GuardedRetriever, RagGuardRunnable
+from langchain_ragguard import GuardedRetriever, RagGuardVerifier
 from ragguard import ConsistencyGuard, Guard, Pipeline, Report, Stage, Turn, Verdict
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, DuplicateIdError, InvalidValueError
@@ -25,8 +25,8 @@ FALSE = "The hardness of nickel is 9 and bananas are purple."
 GIVEN = {"question": QUESTION, "context": CONTEXT}
 
 
-def guard(**options: Any) -> RagGuardRunnable:
-    return RagGuardRunnable(guard=ConsistencyGuard(LexicalAligner()), **options)
+def guard(**options: Any) -> RagGuardVerifier:
+    return RagGuardVerifier(guard=ConsistencyGuard(LexicalAligner()), **options)
 
 
 def answering(text: str) -> Runnable[dict[str, Any], dict[str, Any]]:
@@ -53,8 +53,8 @@ async def test_a_supported_answer_is_passed_on() -> None:
         await guard().ainvoke({**GIVEN, "answer": TRUE}),
     ):
         assert (found["answer"], found["released"]) == (TRUE, True)
-        assert Report.model_validate(found["report"]).text == TRUE
-        assert set(found) == {"answer", "released", "report"}
+        assert Report.model_validate(found["ragguard"]).text == TRUE
+        assert set(found) == {"answer", "released", "ragguard"}
 
 
 async def test_of_an_unsupported_answer_nothing_is_passed_on() -> None:
@@ -63,7 +63,7 @@ async def test_of_an_unsupported_answer_nothing_is_passed_on() -> None:
 
 
 def test_of_a_redacted_answer_what_was_cut_out_is_not_passed_on() -> None:
-    redacting = RagGuardRunnable(guard=ConsistencyGuard(LexicalAligner(), policy="redact"))
+    redacting = RagGuardVerifier(guard=ConsistencyGuard(LexicalAligner(), policy="redact"))
     found = redacting.invoke({**GIVEN, "answer": f"{TRUE} Bananas are purple."})
     assert found["released"] is True
     assert found["answer"].strip() == TRUE
@@ -109,7 +109,7 @@ def test_two_texts_under_one_name_are_an_error() -> None:
 @pytest.mark.parametrize("guards", [[], Pipeline([]), "a/folder", 3, Guard(None, guards=[])])
 def test_guards_that_judge_no_answer_are_refused(guards: Any) -> None:
     with pytest.raises(ConfigurationError):
-        RagGuardRunnable(guard=guards)
+        RagGuardVerifier(guard=guards)
 
 
 # Many
@@ -148,7 +148,7 @@ class Counting:
 def test_a_batch_does_not_crowd_the_scorer_and_returns_errors_when_asked() -> None:
     counting = Counting()
     inputs: list[dict[str, Any]] = [{**GIVEN, "answer": TRUE}] * 40
-    found = RagGuardRunnable(guard=counting).batch([*inputs, {}], return_exceptions=True)
+    found = RagGuardVerifier(guard=counting).batch([*inputs, {}], return_exceptions=True)
     assert counting.most <= 4
     assert isinstance(found[-1], InvalidValueError)
     assert guard().batch([]) == []
@@ -222,16 +222,16 @@ def test_a_stream_of_something_else_than_mappings_is_an_error() -> None:
 
 
 @pytest.fixture
-def whole(guarded: GuardedRetriever) -> RagGuardRunnable:
-    return RagGuardRunnable(guard=guarded.guard)
+def whole(guarded: GuardedRetriever) -> RagGuardVerifier:
+    return RagGuardVerifier(guard=guarded.guard)
 
 
 def told(found: dict[str, Any]) -> str:
-    return Report.model_validate(found["report"]).certificate().status  # type: ignore[union-attr]
+    return Report.model_validate(found["ragguard"]).certificate().status  # type: ignore[union-attr]
 
 
 async def test_with_the_retrievers_report_the_promise_stays_with_the_answer(
-    guarded: GuardedRetriever, whole: RagGuardRunnable
+    guarded: GuardedRetriever, whole: RagGuardVerifier
 ) -> None:
     report = guarded.report(QUESTION)
     given = {"report": report, "answer": report.passages[0].text}
@@ -239,27 +239,27 @@ async def test_with_the_retrievers_report_the_promise_stays_with_the_answer(
     assert found["released"]
     assert told(found) == "valid"
     assert (await whole.ainvoke(given))["released"]
-    assert [p["id"] for p in found["report"]["turn"]["passages"]] == [p.id for p in report.passages]
+    assert [p["id"] for p in found["ragguard"]["turn"]["passages"]] == [p.id for p in report.passages]
 
 
-def test_a_limited_report_has_no_promise_left(guarded: GuardedRetriever, whole: RagGuardRunnable) -> None:
+def test_a_limited_report_has_no_promise_left(guarded: GuardedRetriever, whole: RagGuardVerifier) -> None:
     report = guarded.report(QUESTION, limit=1)
     found = whole.invoke({"report": report, "answer": report.passages[0].text})
     assert told(found) == "void"
 
 
 def test_after_a_retrieval_without_evidence_no_answer_is_passed_on(
-    guarded: GuardedRetriever, whole: RagGuardRunnable
+    guarded: GuardedRetriever, whole: RagGuardVerifier
 ) -> None:
     report = guarded.report("Who painted the ceiling?")
     found = whole.invoke({"report": report, "answer": "Bananas are purple."})
     assert not found["released"]
-    assert found["report"]["reason"] == "no_evidence"
+    assert found["ragguard"]["reason"] == "no_evidence"
     assert "purple" not in json.dumps(found)
 
 
 def test_documents_from_elsewhere_carry_no_promise_whatever_they_say(
-    guarded: GuardedRetriever, whole: RagGuardRunnable
+    guarded: GuardedRetriever, whole: RagGuardVerifier
 ) -> None:
     documents = guarded.invoke(QUESTION)
     found = whole.invoke({"question": QUESTION, "context": documents, "answer": documents[0].page_content})
@@ -267,7 +267,7 @@ def test_documents_from_elsewhere_carry_no_promise_whatever_they_say(
     assert told(found) == "none"
 
 
-async def test_a_whole_chain_runs_and_streams(guarded: GuardedRetriever, whole: RagGuardRunnable) -> None:
+async def test_a_whole_chain_runs_and_streams(guarded: GuardedRetriever, whole: RagGuardVerifier) -> None:
     model = FakeListChatModel(responses=["The hardness of nickel is listed in table nickel hardness."])
     chain = (
         RunnablePassthrough.assign(context=RunnableLambda(lambda x: x["question"]) | guarded)
