@@ -1,0 +1,301 @@
+"""GuardedChatModel: a chat model of which only judged text leaves, whole or sentence by sentence."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import Any, Literal
+
+from langchain_core.caches import BaseCache
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
+    CallbackManagerForLLMRun,
+)
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field, PrivateAttr
+
+from langchain_ragguard.chat_apart import aapart, apart, astream_apart, stream_apart, tracers_of
+from langchain_ragguard.chat_evidence import PASSAGES, ContextExtractor, as_passages, last_exchange
+from langchain_ragguard.chat_stream import Outgoing, StreamMode, gate
+from langchain_ragguard.judging import judging
+from ragguard.pipeline import Pipeline
+from ragguard.types import Turn
+from ragguard.worker import run_on_worker
+
+_TOOLS = ("tools", "functions")
+
+
+class GuardedChatModel(BaseChatModel):
+    """Wraps a chat model; of what it says, only what the guard has released leaves.
+
+    The model runs apart: in a context of its own, so that no stream of whoever calls sees
+    it. Tracers of the caller's see it under the guarded model's run. What a message says
+    of its judgement is `response_metadata["ragguard"]`.
+
+    The question is the last human message. The passages are, in this order: those given by
+    `.bind(passages=...)`; those under `ragguard_passages` in the config's "configurable";
+    what `context_extractor` returns; the documents that tools have found since the question
+    (their artifacts). Where there are none, claims are refused, as they are where nothing
+    was found; `require_evidence=False` lets such an answer pass unjudged instead.
+
+    Only text and tool calls leave: no reasoning, log probabilities, other candidates or
+    further keyword arguments of the model's. A message of tool calls alone is passed on
+    unjudged. Text beside tool calls comes out if it was released and is left out if not.
+
+    Args:
+        inner: a chat model, with or without tools bound, or a runnable that gives messages.
+        guard: a `ragguard.Guard`, a `Pipeline`, or guards and `Step`s in order; one must judge answers.
+        mode: "withhold" shows an answer once the whole was judged; "sentence" shows each
+            sentence once it was judged. What was shown is not called back: after a sentence
+            that is refused comes the guard's message, and no more.
+        context_extractor: from the messages to the turn that is judged; None leaves it unjudged.
+        retrieval_tools: the tools whose messages are evidence; None for all with documents.
+        id_key: metadata key that names a document.
+        require_evidence: whether an answer for which nobody gave passages is judged all the same.
+        judged_arguments: names of arguments, by name of tool, that are texts of the answer.
+            Each is judged as one, and replaced by the guard's message where it is refused.
+        on_refusal: "raise" for a `RefusalError` instead of the guard's message.
+        tracers: see the model's own run, raw, beside the tracers of the caller's.
+
+    Raises:
+        ConfigurationError: no guard judges answers.
+    """
+
+    inner: Any
+    guard: Any = Field(exclude=True)
+    mode: StreamMode = "withhold"
+    context_extractor: ContextExtractor | None = Field(default=None, exclude=True)
+    retrieval_tools: tuple[str, ...] | None = None
+    id_key: str | None = None
+    require_evidence: bool = True
+    judged_arguments: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    on_refusal: Literal["refuse", "raise"] = "refuse"
+    tracers: tuple[BaseCallbackHandler, ...] = Field(default=(), exclude=True)
+    # A cached verdict would be of other passages: what is cached is the inner model's answer.
+    cache: BaseCache | bool | None = Field(default=False, exclude=True)
+
+    _pipeline: Pipeline = PrivateAttr()
+    _tools: bool = PrivateAttr(default=False)
+    _called: RunnableConfig | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Refuse guards that would pass on any answer unjudged."""
+        self._pipeline = judging(self.guard)
+
+    @property
+    def _llm_type(self) -> str:
+        return "ragguard-guarded"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"inner": getattr(self.inner, "_llm_type", type(self.inner).__name__), "mode": self.mode}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        own = getattr(self.inner, "_get_ls_params", None)
+        return super()._get_ls_params(stop=stop, **kwargs) if own is None else own(stop=stop, **kwargs)
+
+    def _resolve_model_profile(self) -> Any:
+        profile = getattr(self.inner, "profile", None)
+        # JSON is not judged as prose: structured output goes through a tool, see `with_structured_output`.
+        return None if not profile else {k: v for k, v in profile.items() if k != "structured_output"}
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:  # type: ignore[override]
+        """Return a guarded copy around the model with these tools bound."""
+        copy = self.model_copy(update={"inner": self.inner.bind_tools(tools, **kwargs)})
+        copy._tools = True
+        return copy.bind()
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        judge: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> Runnable[Any, Any]:
+        """Return a guarded copy whose answers are values of a schema, given as a tool's arguments.
+
+        Args:
+            schema: as for any chat model.
+            include_raw: as for any chat model.
+            judge: names of the fields that hold texts of the answer; the others are not judged.
+            kwargs: as for any chat model.
+        """
+        name = convert_to_openai_tool(schema)["function"]["name"]
+        judged = {**self.judged_arguments, **({name: tuple(judge)} if judge else {})}
+        copy = self.model_copy(update={"judged_arguments": judged})
+        return BaseChatModel.with_structured_output(copy, schema, include_raw=include_raw, **kwargs)
+
+    # What the caller's config says has to be known where the model is run; `_stream` is not told.
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Return the message as far as it is released."""
+        called, given = self._under(config)
+        return BaseChatModel.invoke(called, input, given, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """`invoke`, with every guard on a worker."""
+        called, given = self._under(config)
+        return await BaseChatModel.ainvoke(called, input, given, **kwargs)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:
+        """Yield the message as it is released."""
+        called, given = self._under(config)
+        yield from BaseChatModel.stream(called, input, given, **kwargs)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """`stream`, with every guard on a worker."""
+        called, given = self._under(config)
+        async for chunk in BaseChatModel.astream(called, input, given, **kwargs):
+            yield chunk
+
+    def stream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Return or yield the events of the guarded message."""
+        called, given = self._under(config)
+        return BaseChatModel.stream_events(called, input, given, **kwargs)
+
+    def astream_events(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """`stream_events`, asynchronously."""
+        called, given = self._under(config)
+        return BaseChatModel.astream_events(called, input, given, **kwargs)
+
+    def _under(self, config: RunnableConfig | None) -> tuple[GuardedChatModel, RunnableConfig]:
+        """A copy that knows the config it is called with, and the config, which names the run."""
+        given = ensure_config(config)
+        given["run_id"] = given.get("run_id") or uuid.uuid4()
+        copy = self.model_copy()
+        copy._called = {**given}
+        return copy, given
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._run(messages, stop, run_manager, kwargs, whole=True))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        chunks = [c async for c in self._arun(messages, stop, run_manager, kwargs, whole=True)]
+        return generate_from_stream(iter(chunks))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        return self._run(messages, stop, run_manager, kwargs, whole=False)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in self._arun(messages, stop, run_manager, kwargs, whole=False):
+            yield chunk
+
+    def _run(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run: Any,
+        kwargs: dict[str, Any],
+        *,
+        whole: bool,
+    ) -> Iterator[ChatGenerationChunk]:
+        given, kwargs = _split(kwargs, stop)
+        turn = self._turn(messages, given)
+        outgoing = self._outgoing(turn, kwargs)
+        called = apart if whole else stream_apart
+        with closing(called(self.inner, messages, self._traced(run), **kwargs)) as pieces:
+            for piece in pieces:
+                text = outgoing.text(piece)
+                if (chunk := outgoing.passed(outgoing.gate.push(text) if text else "")) is not None:
+                    yield chunk
+                if outgoing.stopped:
+                    break
+        report = outgoing.gate.finish() if outgoing.has_text else None
+        reports = [self._pipeline.check(one) for one in outgoing.arguments(turn)]
+        yield outgoing.last(report, reports, on_refusal=self.on_refusal)
+
+    async def _arun(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        run: Any,
+        kwargs: dict[str, Any],
+        *,
+        whole: bool,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        given, kwargs = _split(kwargs, stop)
+        turn = await run_on_worker(self._turn, messages, given)
+        outgoing = self._outgoing(turn, kwargs)
+        called = aapart if whole else astream_apart
+        async with aclosing(called(self.inner, messages, self._traced(run), **kwargs)) as pieces:
+            async for piece in pieces:
+                text = outgoing.text(piece)
+                if (chunk := outgoing.passed(await outgoing.gate.apush(text) if text else "")) is not None:
+                    yield chunk
+                if outgoing.stopped:
+                    break
+        report = await outgoing.gate.afinish() if outgoing.has_text else None
+        reports = [await self._pipeline.acheck(one) for one in outgoing.arguments(turn)]
+        yield outgoing.last(report, reports, on_refusal=self.on_refusal)
+
+    def _turn(self, messages: Sequence[BaseMessage], given: Any) -> Turn | None:
+        """The turn that the answer is judged in; None where it is not judged."""
+        if self.context_extractor is not None:
+            turn = self.context_extractor(messages)
+        else:
+            turn = last_exchange(messages, retrieval_tools=self.retrieval_tools, id_key=self.id_key)
+        if turn is None:
+            return None
+        if given is None:
+            given = (self._called or ensure_config()).get("configurable", {}).get(PASSAGES)
+        if given is not None:
+            turn = turn.replace(passages=as_passages(given, id_key=self.id_key))
+        if turn.passages is None:
+            return turn.replace(passages=()) if self.require_evidence else None
+        return turn
+
+    def _outgoing(self, turn: Turn | None, kwargs: Mapping[str, Any]) -> Outgoing:
+        bound = {**getattr(self.inner, "kwargs", {}), **kwargs}
+        tools = self._tools or any(bound.get(key) for key in _TOOLS)
+        return Outgoing(gate(self._pipeline, turn, self.mode), judged=self.judged_arguments, tools=tools)
+
+    def _traced(self, run: Any) -> RunnableConfig:
+        """The config of the model's own run: nothing but tracers, and where in the trace it stands."""
+        if run is not None:
+            return {"callbacks": tracers_of(list(run.handlers), more=self.tracers, run=run.run_id)}
+        called = self._called or {}
+        manager = tracers_of(
+            called.get("callbacks"), self.callbacks, more=self.tracers, run=called.get("run_id")
+        )
+        return {"callbacks": manager}
+
+
+def _split(kwargs: Mapping[str, Any], stop: list[str] | None) -> tuple[Any, dict[str, Any]]:
+    """The passages given for this call, and what is for the model."""
+    own = {key: value for key, value in kwargs.items() if key != "passages"}
+    return kwargs.get("passages"), own if stop is None else {**own, "stop": stop}
