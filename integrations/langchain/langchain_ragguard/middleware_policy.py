@@ -1,0 +1,148 @@
+"""What becomes of a failing answer in an agent: one policy a request, and the guards that carry it out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.guard import Guard
+from ragguard.pipeline import Pipeline, Step
+from ragguard.protocols import TurnGuard
+from ragguard.types import Action, Mode, Reason, Stage, Turn, Verdict
+from ragguard.worker import run_on_worker
+
+Policy = Literal["refuse", "redact", "annotate", "regenerate", "interrupt", "raise"]
+_BY_GUARDS: Mapping[str, Literal["redact", "annotate", "regenerate"]] = {
+    "redact": "redact",
+    "annotate": "annotate",
+    "regenerate": "regenerate",
+}
+SETTINGS = "ragguard"
+"""Attribute or key of an agent's context under which a request's own settings stand."""
+
+
+@dataclass(frozen=True)
+class RagGuardContext:
+    """Settings of one request; give it as the agent's context, or as `ragguard` of a context of your own.
+
+    None leaves what the middleware was made with.
+
+    Attributes:
+        policy: see `RagGuardMiddleware`.
+        max_retries: see `RagGuardMiddleware`.
+        require_evidence: see `RagGuardMiddleware`.
+        group: the Mondrian group whose threshold cuts what the middleware cuts itself.
+    """
+
+    policy: Policy | None = None
+    max_retries: int | None = None
+    require_evidence: bool | None = None
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no guard could carry out."""
+        if self.policy is not None and self.policy not in get_args(Policy):
+            raise InvalidValueError(f"policy must be one of {', '.join(get_args(Policy))}")
+        retries = self.max_retries
+        if retries is not None and (type(retries) is not int or retries < 0):
+            raise InvalidValueError(f"max_retries must be a whole number, 0 or more, got {retries!r:.40}")
+
+    def over(self, default: RagGuardContext) -> RagGuardContext:
+        """Return these settings, and the default's where there is none."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(default, **{name: value for name, value in own.items() if value is not None})
+
+
+def settings_in(context: Any) -> RagGuardContext:
+    """Return the settings that a request's context holds, empty ones where it holds none.
+
+    Raises:
+        InvalidValueError: there are some, and they are of another kind.
+    """
+    if isinstance(context, RagGuardContext):
+        return context
+    found = context.get(SETTINGS) if isinstance(context, Mapping) else getattr(context, SETTINGS, None)
+    if found is None:
+        return RagGuardContext()
+    if isinstance(found, Mapping):
+        unknown = sorted(set(found) - {f.name for f in fields(RagGuardContext)})
+        if unknown:
+            raise InvalidValueError(f"the context's ragguard settings have no {unknown}")
+        return RagGuardContext(**found)
+    if not isinstance(found, RagGuardContext):
+        raise InvalidValueError(f"the context's ragguard settings are a {type(found).__name__}")
+    return found
+
+
+def pipeline_of(guard: Any) -> Pipeline:
+    """Return the guards as a pipeline.
+
+    Raises:
+        ConfigurationError: it is no guard, or none of them judges answers.
+    """
+    if isinstance(guard, Guard):
+        pipeline = guard.pipeline
+    elif isinstance(guard, Pipeline):
+        pipeline = guard
+    else:
+        guards = guard if isinstance(guard, list | tuple) else [guard]
+        if any(not isinstance(g, Step | TurnGuard) for g in guards):
+            raise ConfigurationError("guard is neither a Guard, a Pipeline nor guards in a list")
+        pipeline = Pipeline(guards)
+    if not any(Stage.ANSWER in s.guard.stages and s.mode is not Mode.OFF for s in pipeline.steps):
+        raise ConfigurationError("no guard judges answers", hint="e.g. guard=ConsistencyGuard()")
+    return pipeline
+
+
+def carrying_out(pipeline: Pipeline, settings: RagGuardContext) -> Pipeline:
+    """Return the pipeline with the policy of these settings in the guards that have one of their own.
+
+    Raises:
+        ConfigurationError: the policy is to redact or annotate, and no guard can.
+    """
+    steps = pipeline.steps
+    if settings.policy is not None:
+        steps = tuple(replace(step, guard=_told(step.guard, settings)) for step in steps)
+        able = any(isinstance(step.guard, ConsistencyGuard) for step in steps)
+        if settings.policy in _BY_GUARDS and not able:
+            raise ConfigurationError(f"no guard here can {settings.policy}", hint="ConsistencyGuard can")
+    if settings.require_evidence:
+        steps = (Step(EvidenceRequired()), *steps)
+    if steps is pipeline.steps:
+        return pipeline
+    return Pipeline(
+        steps, deadline=pipeline.deadline, observers=pipeline.observers, messages=pipeline.messages
+    )
+
+
+class EvidenceRequired:
+    """Abstains for every answer to which no passage was found."""
+
+    name = "evidence_required"
+    stages = frozenset({Stage.ANSWER})
+
+    def check(self, turn: Turn, stage: Stage, /) -> Verdict:
+        """Judge whether there is any passage at all."""
+        if any(passage.text.strip() for passage in turn.passages or ()):
+            return Verdict(guard=self.name, stage=stage, action=Action.PASS)
+        return Verdict(guard=self.name, stage=stage, action=Action.ABSTAIN, reason=Reason.NO_EVIDENCE)
+
+    async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
+        """`check`, on a worker."""
+        return await run_on_worker(self.check, turn, stage)
+
+
+def _told(guard: TurnGuard, settings: RagGuardContext) -> TurnGuard:
+    """A copy of a guard whose policy can be set, with that of the settings."""
+    if not isinstance(guard, ConsistencyGuard):
+        return guard
+    changed = copy.copy(guard)
+    # To ask a person or to raise is the middleware's: the guard has only to withhold.
+    changed.policy = _BY_GUARDS.get(settings.policy or "refuse", "refuse")
+    if settings.policy == "regenerate" and settings.max_retries is not None:
+        changed.attempts = settings.max_retries
+    return changed
