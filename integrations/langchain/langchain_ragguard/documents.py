@@ -14,7 +14,9 @@ from ragguard.errors import InvalidValueError
 from ragguard.types import Passage
 
 FACTS = "ragguard"
-"""The one metadata key that this package writes."""
+"""The metadata key that this package writes."""
+RELEVANCE_SCORE = "relevance_score"
+"""Where rerankers write their score, for others to find; ours does too."""
 
 
 def passage_id(document: Document, *, id_key: str | None = None) -> str:

@@ -13,13 +13,13 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import Field, PrivateAttr
 
 from langchain_ragguard.facts import kept_documents
-from langchain_ragguard.scores import STORE, ByEmbedder, FromMetadata, Scoring, as_embedder
+from langchain_ragguard.probe import Metric
 from langchain_ragguard.source import DocumentSource, Retrieval
 from langchain_ragguard.vectorstores import ScoredVectorStoreRetriever
+from langchain_ragguard.verified import name_of_cut, source_of, verified
 from ragguard.conformal.calibration import Calibration
-from ragguard.conformal.guard import ConformalRetrievalGuard
 from ragguard.conformal.kept import limited
-from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.errors import CalibrationMismatchError, ConfigurationError, InvalidValueError
 from ragguard.evaluation.asked import Questions
 from ragguard.guard import Guard
 from ragguard.pipeline import Parts
@@ -55,10 +55,15 @@ class GuardedRetriever(BaseRetriever):
             cut kept voids the certificate. A calibrated `cap` does not.
         on_refuse: what a refusal becomes (a guard failed, or turned the question away):
             "empty" returns [] as an abstention does, "raise" raises.
+        rewriter: what makes standalone questions of follow-ups before they come here, e.g. a
+            `StandaloneQuestion`. It is not called; its fingerprint must be the calibrated one.
+
+    A call may give `limit`, `group`, and `k`, the number of candidates: another one than
+    the calibrated is refused, as the calibrated scores say nothing about it.
 
     Raises:
         ConfigurationError: no source of scores, several, or a guard without calibration.
-        CalibrationMismatchError: calibrated with another base, score source, k or embedder.
+        CalibrationMismatchError: calibrated with another base, score source, k, embedder or rewriter.
     """
 
     base: RetrieverLike
@@ -70,6 +75,7 @@ class GuardedRetriever(BaseRetriever):
     identity: str | None = None
     limit: int | None = Field(default=None, gt=0)
     on_refuse: Literal["empty", "raise"] = "empty"
+    rewriter: Any = None
 
     _source: DocumentSource = PrivateAttr()
     _guard: Guard = PrivateAttr()
@@ -78,15 +84,12 @@ class GuardedRetriever(BaseRetriever):
 
     def model_post_init(self, context: Any, /) -> None:
         """Hold the guard against the base: every fingerprint must be the calibrated one."""
-        self._source = _source(
+        self._source = source_of(
             self.base, self.score_key, self.higher_is_better, self.embedder, self.id_key, self.identity
         )
-        self._guard, self._calibration = _verified(self.guard, self._source)
+        self._guard, self._calibration = verified(self.guard, self._source, rewriter=self.rewriter)
         self.guard = self._guard
-        cuts = [s.guard.name for s in self._guard.pipeline.steps if _is_cut(s.guard)]
-        if not cuts:
-            raise ConfigurationError("the guard does not cut", hint="calibrate it with a retriever")
-        self._cut = cuts[0]
+        self._cut = name_of_cut(self._guard)
 
     @classmethod
     def from_vectorstore(
@@ -96,6 +99,7 @@ class GuardedRetriever(BaseRetriever):
         *,
         higher_is_better: bool,
         k: int,
+        metric: Metric | None = None,
         search_kwargs: dict[str, Any] | None = None,
         probe: bool = True,
         **fields: Any,
@@ -107,6 +111,7 @@ class GuardedRetriever(BaseRetriever):
             guard: calibrated through the same store, orientation and k.
             higher_is_better: False where the store's score is a distance.
             k: candidates asked of the store before the cut; as calibrated.
+            metric: what the score is, if you know; as calibrated.
             search_kwargs: passed to the search, e.g. a filter; no score threshold.
             probe: search for some stored documents by their own text first.
             fields: further fields of the retriever.
@@ -116,7 +121,7 @@ class GuardedRetriever(BaseRetriever):
                 the store holds too little to tell.
             CalibrationMismatchError: see the class.
         """
-        base = _over(store, higher_is_better=higher_is_better, k=k, search_kwargs=search_kwargs)
+        base = _over(store, higher_is_better, k, metric, search_kwargs)
         if probe:
             base.probe()
         return cls(base=base, guard=guard, **fields)
@@ -129,12 +134,13 @@ class GuardedRetriever(BaseRetriever):
         *,
         higher_is_better: bool,
         k: int,
+        metric: Metric | None = None,
         search_kwargs: dict[str, Any] | None = None,
         probe: bool = True,
         **fields: Any,
     ) -> Self:
         """`from_vectorstore`, probing through the store's own asynchronous search."""
-        base = _over(store, higher_is_better=higher_is_better, k=k, search_kwargs=search_kwargs)
+        base = _over(store, higher_is_better, k, metric, search_kwargs)
         if probe:
             await base.aprobe()
         return cls(base=base, guard=guard, **fields)
@@ -147,6 +153,7 @@ class GuardedRetriever(BaseRetriever):
         *,
         k: int | None = None,
         higher_is_better: bool | None = None,
+        metric: Metric | None = None,
         search_kwargs: dict[str, Any] | None = None,
         probe: bool = True,
         score_key: str | None = None,
@@ -155,6 +162,7 @@ class GuardedRetriever(BaseRetriever):
         identity: str | None = None,
         limit: int | None = None,
         on_refuse: Literal["empty", "raise"] = "empty",
+        rewriter: Any = None,
         **options: Any,
     ) -> Self:
         """Return a guarded retriever calibrated on these questions, each retrieved as it will be served.
@@ -164,6 +172,7 @@ class GuardedRetriever(BaseRetriever):
             questions: see `ragguard.Guard.calibrate`; `relevant` names documents as `id_key` says.
             k: candidates asked of a store.
             higher_is_better: required for a store; True by default for `score_key`.
+            metric: what a store's score is, if you know.
             search_kwargs: of a store's search.
             probe: check the direction of a store's scores first.
             score_key: see the class, as for the arguments after it.
@@ -172,6 +181,7 @@ class GuardedRetriever(BaseRetriever):
             identity: see the class.
             limit: see the class.
             on_refuse: see the class.
+            rewriter: see the class; the questions are taken as it would have written them.
             options: of `ragguard.Guard.calibrate`: alpha, target, score, guards, fields, serve, ...
 
         Raises:
@@ -182,16 +192,18 @@ class GuardedRetriever(BaseRetriever):
         if isinstance(base, VectorStore):
             if k is None or higher_is_better is None:
                 raise ConfigurationError("a vector store needs k and higher_is_better")
-            base = _over(base, higher_is_better=higher_is_better, k=k, search_kwargs=search_kwargs)
-        elif k is not None or search_kwargs is not None:
-            raise ConfigurationError("k and search_kwargs are for a vector store, not for a retriever")
+            base = _over(base, higher_is_better, k, metric, search_kwargs)
+        elif (k, metric, search_kwargs) != (None, None, None):
+            raise ConfigurationError(
+                "k, metric and search_kwargs are for a vector store, not for a retriever"
+            )
         if probe and isinstance(base, ScoredVectorStoreRetriever):
             base.probe()
         higher = higher_is_better is not False
-        source = _source(base, score_key, higher, embedder, id_key, identity)
+        source = source_of(base, score_key, higher, embedder, id_key, identity)
         return cls(
             base=base,
-            guard=Guard.calibrate(source, questions, **options),
+            guard=Guard.calibrate(source, questions, rewriter=rewriter, **options),
             score_key=score_key,
             higher_is_better=higher,
             embedder=embedder,
@@ -199,6 +211,7 @@ class GuardedRetriever(BaseRetriever):
             identity=identity,
             limit=limit,
             on_refuse=on_refuse,
+            rewriter=rewriter,
         )
 
     @property
@@ -250,7 +263,9 @@ class GuardedRetriever(BaseRetriever):
         run_manager: CallbackManagerForRetrieverRun,
         limit: int | None = None,
         group: str | None = None,
+        k: int | None = None,
     ) -> list[Document]:
+        self._require_depth(k)
         retrieval = Retrieval(self._source, {"callbacks": run_manager.get_child("base")})
         return self._documents(self._judged(query, retrieval, limit, group), retrieval)
 
@@ -261,7 +276,9 @@ class GuardedRetriever(BaseRetriever):
         run_manager: AsyncCallbackManagerForRetrieverRun,
         limit: int | None = None,
         group: str | None = None,
+        k: int | None = None,
     ) -> list[Document]:
+        self._require_depth(k)
         retrieval = Retrieval(self._source, {"callbacks": run_manager.get_child("base")})
         report = await self._ajudged(query, retrieval, limit, group)
         return await run_on_worker(self._documents, report, retrieval)
@@ -287,58 +304,29 @@ class GuardedRetriever(BaseRetriever):
             raise InvalidValueError(f"limit must be at least 1, got {limit}")
         return self.limit if limit is None else limit
 
+    def _require_depth(self, k: int | None) -> None:
+        if k is not None and k != self._source.depth:
+            raise CalibrationMismatchError(
+                f"k={k} candidates were asked for, the calibration is for {self._source.depth}",
+                hint="limit=... returns fewer of those kept; for another k calibrate again",
+            )
+
 
 def _turn(query: str, group: str | None) -> Turn:
     return Turn(question=query, metadata={} if group is None else {"group": group})
 
 
 def _over(
-    store: VectorStore, *, higher_is_better: bool, k: int, search_kwargs: dict[str, Any] | None
+    store: VectorStore,
+    higher_is_better: bool,  # noqa: FBT001 - private, named at each call
+    k: int,
+    metric: Metric | None,
+    search_kwargs: dict[str, Any] | None,
 ) -> ScoredVectorStoreRetriever:
     return ScoredVectorStoreRetriever(
-        vectorstore=store, higher_is_better=higher_is_better, k=k, search_kwargs=search_kwargs or {}
+        vectorstore=store,
+        higher_is_better=higher_is_better,
+        k=k,
+        metric=metric,
+        search_kwargs=search_kwargs or {},
     )
-
-
-def _source(
-    base: RetrieverLike,
-    score_key: str | None,
-    higher_is_better: bool,  # noqa: FBT001 - private, named at each call
-    embedder: Any,
-    id_key: str | None,
-    identity: str | None,
-) -> DocumentSource:
-    stored = isinstance(base, ScoredVectorStoreRetriever)
-    if stored + (score_key is not None) + (embedder is not None) != 1:
-        raise ConfigurationError(
-            "a guarded retriever needs exactly one source of scores",
-            hint="from_vectorstore(...), score_key=... or embedder=...",
-        )
-    scoring: Scoring
-    if isinstance(base, ScoredVectorStoreRetriever):
-        scoring = FromMetadata(STORE, base.higher_is_better)
-        return DocumentSource(base, scoring, id_key=id_key, identity=identity, depth=base.k)
-    if score_key is not None:
-        scoring = FromMetadata((score_key,), higher_is_better)
-    else:
-        scoring = ByEmbedder(as_embedder(embedder))
-    return DocumentSource(base, scoring, id_key=id_key, identity=identity)
-
-
-def _verified(guard: Guard | Calibration | Path | str, source: DocumentSource) -> tuple[Guard, Calibration]:
-    """The guard and its calibration, known to have been made through this source."""
-    if not isinstance(guard, Guard):
-        guard = Guard(guard if isinstance(guard, Calibration) else Calibration.load(guard), source)
-    calibration = guard.calibration
-    if calibration is None:
-        raise ConfigurationError(
-            "the guard has no calibration", hint="make one with GuardedRetriever.calibrate"
-        )
-    # Follow-ups are rewritten outside: a retriever is given a standalone question.
-    rewriter = calibration.artifact.fingerprints.get("rewriter")
-    calibration.verify({**source.fingerprint(), "rewriter": rewriter})
-    return guard, calibration
-
-
-def _is_cut(guard: Any) -> bool:
-    return isinstance(guard, ConformalRetrievalGuard)

@@ -13,30 +13,43 @@ from pydantic import Field
 
 from langchain_ragguard.documents import with_facts
 from langchain_ragguard.identity import of_store, plain
-from langchain_ragguard.probe import PROBED, QUESTION, Hits, check_orientation
+from langchain_ragguard.probe import (
+    PROBED,
+    QUESTION,
+    Hits,
+    Metric,
+    check_metric,
+    check_orientation,
+    check_repeated,
+)
 from ragguard.conformal.kept import RETRIEVAL_SCORE
-from ragguard.errors import ConfigurationError
+from ragguard.errors import ConfigurationError, InvalidValueError
 
 
 class ScoredVectorStoreRetriever(BaseRetriever):
     """Returns the store's k best documents, each a copy with the raw score in metadata["ragguard"].
 
     Scores come from `similarity_search_with_score`; what the store calls relevance
-    is not used, as some stores invert it.
+    is not used, as some stores invert it. `invoke(question, k=...)` asks for another
+    number of documents; a guard around the retriever always asks for the calibrated one.
 
     Args:
         vectorstore: one that implements `similarity_search_with_score`.
         higher_is_better: False where the score is a distance.
         k: documents asked for, at least 1.
+        metric: what the score is, if you know; part of the fingerprint, and what `probe`
+            holds the scores against.
         search_kwargs: passed to the search, e.g. a filter.
 
     Raises:
-        ConfigurationError: `search_kwargs` holds k or a score threshold.
+        ConfigurationError: `search_kwargs` holds k or a score threshold, or metric and
+            direction contradict each other.
     """
 
     vectorstore: VectorStore
     higher_is_better: bool
     k: int = Field(gt=0)
+    metric: Metric | None = None
     search_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -46,11 +59,13 @@ class ScoredVectorStoreRetriever(BaseRetriever):
                 f"search_kwargs may not hold {sorted(taken)}",
                 hint="pass k as an argument; the threshold is the calibration's",
             )
+        check_metric(self.metric, higher_is_better=self.higher_is_better)
 
     def fingerprint(self) -> dict[str, Any]:
         """Store, embeddings, metric where seen, orientation, k and search settings."""
         return {
             **of_store(self.vectorstore),
+            **({} if self.metric is None else {"declared_metric": self.metric}),
             "higher_is_better": self.higher_is_better,
             "k": self.k,
             "search_kwargs": plain(self.search_kwargs),
@@ -60,38 +75,42 @@ class ScoredVectorStoreRetriever(BaseRetriever):
         """Check that stored documents' own texts score at the declared best end.
 
         Raises:
-            ScoreOrientationError: they score at the other end, or nothing can be told.
+            ScoreOrientationError: they score at the other end, nothing can be told, or the
+                scores are inconsistent (see `check_orientation`).
         """
-        store, k = self.vectorstore, max(self.k, PROBED)
-        documents = _probed(store.similarity_search_with_score(QUESTION, k=k, **self.search_kwargs))
-        check_orientation(
-            [
-                (d, store.similarity_search_with_score(d.page_content, k=k, **self.search_kwargs))
-                for d in documents
-            ],
-            higher_is_better=self.higher_is_better,
+        search, k = self.vectorstore.similarity_search_with_score, max(self.k, PROBED)
+        found = search(QUESTION, k=k, **self.search_kwargs)
+        check_repeated(found, search(QUESTION, k=k, **self.search_kwargs))
+        self._check(
+            [(d, search(d.page_content, k=k, **self.search_kwargs)) for d in _probed(found)],
         )
 
     async def aprobe(self) -> None:
         """`probe`, through the store's own asynchronous search."""
         search, k = self.vectorstore.asimilarity_search_with_score, max(self.k, PROBED)
-        documents = _probed(await search(QUESTION, k=k, **self.search_kwargs))
-        check_orientation(
-            [(d, await search(d.page_content, k=k, **self.search_kwargs)) for d in documents],
-            higher_is_better=self.higher_is_better,
-        )
+        found = await search(QUESTION, k=k, **self.search_kwargs)
+        check_repeated(found, await search(QUESTION, k=k, **self.search_kwargs))
+        self._check([(d, await search(d.page_content, k=k, **self.search_kwargs)) for d in _probed(found)])
+
+    def _check(self, probes: Sequence[tuple[Document, Hits]]) -> None:
+        check_orientation(probes, higher_is_better=self.higher_is_better, metric=self.metric)
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
-        hits = self.vectorstore.similarity_search_with_score(query, k=self.k, **self.search_kwargs)
-        return _scored(hits)
+        search = self.vectorstore.similarity_search_with_score
+        return _scored(search(query, k=self._wanted(k), **self.search_kwargs))
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
-        hits = await self.vectorstore.asimilarity_search_with_score(query, k=self.k, **self.search_kwargs)
-        return _scored(hits)
+        search = self.vectorstore.asimilarity_search_with_score
+        return _scored(await search(query, k=self._wanted(k), **self.search_kwargs))
+
+    def _wanted(self, k: int | None) -> int:
+        if k is not None and k < 1:
+            raise InvalidValueError(f"k must be at least 1, got {k}")
+        return self.k if k is None else k
 
 
 def _scored(hits: Hits) -> list[Document]:
