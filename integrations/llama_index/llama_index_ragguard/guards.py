@@ -65,7 +65,7 @@ def before_the_answer(pipeline: Pipeline) -> Pipeline | None:
 class RequiredEvidence:
     """Abstains from a turn to which nothing was found."""
 
-    name = "evidence"
+    name = "evidence_required"
     stages = frozenset({Stage.PASSAGES})
 
     def check(self, turn: Turn, stage: Stage, /) -> Verdict:

@@ -148,12 +148,9 @@ def on_worker(function: Callable[..., Any], *args: Any) -> Call:
 
 
 def _critique(question: str, report: Report) -> str:
-    """The question, with what was wrong with the last answer to it."""
+    """The question, with what was wrong with the last answer; for the model alone, which wrote that answer."""
     request, answer = report.request or {}, report.turn.answer or ""
-    places = [answer[p["start"] : p["end"]] for p in request.get("unsupported", ()) if p["start"] is not None]
-    listed = "\n".join(f"- {place}" for place in places)
-    return "\n\n".join(
-        part
-        for part in (question, f"Your last answer: {answer}", request.get("feedback", ""), listed)
-        if part
-    )
+    places = [one.get("failing") or one for one in request.get("unsupported") or ()]
+    quoted = [f"- {answer[p['start'] : p['end']]}" for p in places if p["start"] is not None]
+    parts = (question, f"Your last answer was not shown: {answer}", request.get("feedback"), "\n".join(quoted))
+    return "\n\n".join(part for part in parts if part)
