@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing
 from contextvars import Context
 from typing import Any
@@ -61,14 +61,16 @@ def tracers_of(
     )
 
 
-def apart(model: Runnable[Any, Any], given: Any, config: RunnableConfig, **kwargs: Any) -> Iterator[Any]:
+def apart(
+    model: Runnable[Any, Any], given: Any, config: RunnableConfig, /, **kwargs: Any
+) -> Generator[Any, None, None]:
     """Yield what the model returns."""
     yield fresh_context().run(lambda: model.invoke(given, config, **kwargs))
 
 
 def stream_apart(
-    model: Runnable[Any, Any], given: Any, config: RunnableConfig, **kwargs: Any
-) -> Iterator[Any]:
+    model: Runnable[Any, Any], given: Any, config: RunnableConfig, /, **kwargs: Any
+) -> Generator[Any, None, None]:
     """Yield what the model streams; its stream is closed with this one."""
     context = fresh_context()
     pieces: Any = context.run(lambda: iter(model.stream(given, config, **kwargs)))
@@ -81,8 +83,8 @@ def stream_apart(
 
 
 async def aapart(
-    model: Runnable[Any, Any], given: Any, config: RunnableConfig, **kwargs: Any
-) -> AsyncIterator[Any]:
+    model: Runnable[Any, Any], given: Any, config: RunnableConfig, /, **kwargs: Any
+) -> AsyncGenerator[Any, None]:
     """`apart`, through the model's own `ainvoke`; cancelled with whoever waits."""
 
     async def called(tell: Callable[[Any], None]) -> None:
@@ -94,8 +96,8 @@ async def aapart(
 
 
 async def astream_apart(
-    model: Runnable[Any, Any], given: Any, config: RunnableConfig, **kwargs: Any
-) -> AsyncIterator[Any]:
+    model: Runnable[Any, Any], given: Any, config: RunnableConfig, /, **kwargs: Any
+) -> AsyncGenerator[Any, None]:
     """`stream_apart`, through the model's own `astream`."""
 
     async def streamed(tell: Callable[[Any], None]) -> None:
@@ -109,7 +111,7 @@ async def astream_apart(
             yield piece
 
 
-async def _told(tells: Callable[[Callable[[Any], None]], Any]) -> AsyncIterator[Any]:
+async def _told(tells: Callable[[Callable[[Any], None]], Any]) -> AsyncGenerator[Any, None]:
     """Yield what a task tells; it runs in a fresh context, the whole of it, and ends with this."""
     # One task, not one a piece: what the model's client opens and closes must be in the same.
     queue: asyncio.Queue[Any] = asyncio.Queue()

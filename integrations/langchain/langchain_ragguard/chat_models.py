@@ -31,6 +31,8 @@ from ragguard.types import Turn
 from ragguard.worker import run_on_worker
 
 _TOOLS = ("tools", "functions")
+_TRACED = ("ls_structured_output_format", "structured_output_format")
+"""What a run is told for its trace alone: of the guarded run."""
 
 
 class GuardedChatModel(BaseChatModel):
@@ -107,11 +109,15 @@ class GuardedChatModel(BaseChatModel):
         # JSON is not judged as prose: structured output goes through a tool, see `with_structured_output`.
         return None if not profile else {k: v for k, v in profile.items() if k != "structured_output"}
 
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:  # type: ignore[override]
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[Any, Any]:
         """Return a guarded copy around the model with these tools bound."""
+        traced = {key: kwargs.pop(key) for key in _TRACED if key in kwargs}
+        kwargs = kwargs if tool_choice is None else {**kwargs, "tool_choice": tool_choice}
         copy = self.model_copy(update={"inner": self.inner.bind_tools(tools, **kwargs)})
         copy._tools = True
-        return copy.bind()
+        return copy.bind(**traced)
 
     def with_structured_output(
         self,

@@ -55,7 +55,7 @@ class ScriptedChatModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "scripted"
 
-    def bind_tools(  # type: ignore[override]
+    def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[Any, Any]:
         """Return the model with the tools among its keyword arguments."""
@@ -150,7 +150,7 @@ def _pieces(message: AIMessage, size: int) -> list[ChatGenerationChunk]:
         for place, block in enumerate(message.content):
             chunks += [AIMessageChunk(content=[part]) for part in _blocks(block, place, size)]
     calls = [(c["name"], json.dumps(c["args"]), c["id"]) for c in message.tool_calls]
-    calls += [(c["name"], c["args"] or "", c["id"]) for c in message.invalid_tool_calls]
+    calls += [(c["name"] or "", c["args"] or "", c["id"]) for c in message.invalid_tool_calls]
     for place, (name, args, name_of_call) in enumerate(calls):
         for at, part in enumerate(_cut(args, size)):
             first = at == 0
