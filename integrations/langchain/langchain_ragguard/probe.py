@@ -94,10 +94,7 @@ def check_repeated(first: Hits, second: Hits) -> None:
 
 def _check_hits(scores: Sequence[float], *, higher_is_better: bool, metric: Metric | None) -> None:
     signed = [score if higher_is_better else -score for score in scores]
-    if any(
-        later > earlier and not _near(later, earlier)
-        for earlier, later in zip(signed, signed[1:], strict=False)
-    ):
+    if any(later > earlier and not _near(later, earlier) for earlier, later in pairwise(signed)):
         raise ScoreOrientationError(
             "the store returns its results in another order than that of their scores",
             hint="a search that reorders (MMR, a reranker) has no threshold; pass embedder=... instead",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForChainRun,
@@ -16,10 +16,11 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 from langchain_core.runnables.config import get_config_list
 from langchain_core.runnables.utils import AddableDict
 from pydantic import ConfigDict, PrivateAttr
+from typing_extensions import TypedDict
 
 from langchain_ragguard.documents import FACTS
 from langchain_ragguard.verifier_input import Judged, Keys, as_pipeline, gathered
-from langchain_ragguard.verifier_stream import Sentences
+from langchain_ragguard.verifier_stream import AsyncUpstream, Sentences, Upstream
 from ragguard.errors import ConfigurationError, RagGuardError
 from ragguard.pipeline import Pipeline
 from ragguard.types import Mode, Report, Stage, Turn
@@ -173,51 +174,69 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
         self, input: Iterator[dict[str, Any]], config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Any]]:
         """Take the chunks of an answer in; yield what of it is judged releasable, as `streaming` says."""
-        yield from self._transform_stream_with_config(input, self._transformed, config, **kwargs)
+        upstream = Upstream(input)
+        judged = self._transform_stream_with_config(upstream, self._transformed(upstream), config, **kwargs)
+        try:
+            # Not `yield from`: the upstream has to end before LangChain is told to close.
+            for found in judged:  # noqa: UP028
+                yield found
+        finally:
+            upstream.stop()
+            judged.close()  # type: ignore[attr-defined]
 
     async def atransform(
         self, input: AsyncIterator[dict[str, Any]], config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """`transform`, with every guard on a worker."""
-        async for found in self._atransform_stream_with_config(input, self._atransformed, config, **kwargs):
-            yield found
+        upstream = AsyncUpstream(input)
+        judged = self._atransform_stream_with_config(upstream, self._atransformed(upstream), config, **kwargs)
+        try:
+            async for found in judged:
+                yield found
+        finally:
+            await upstream.stop()
+            await judged.aclose()  # type: ignore[attr-defined]
 
-    def _transformed(
-        self,
-        chunks: Iterator[dict[str, Any]],
-        run_manager: CallbackManagerForChainRun,
-        config: RunnableConfig,
-    ) -> Iterator[dict[str, Any]]:
-        if self.streaming == "withhold":
-            yield AddableDict(self._judge(gathered(chunks), run_manager, config))
-            return
-        sentences = Sentences(self._pipeline, self._keys)
-        for chunk in chunks:
-            if piece := sentences.take(chunk):
-                yield AddableDict(answer=piece)
-            if sentences.stopped:
-                break
-        found, rest = sentences.finish()
-        yield AddableDict(self._told(found, config, rest))
+    def _transformed(self, upstream: Upstream) -> Any:
+        def transformed(
+            chunks: Iterator[dict[str, Any]], run_manager: CallbackManagerForChainRun, config: RunnableConfig
+        ) -> Iterator[dict[str, Any]]:
+            if self.streaming == "withhold":
+                yield AddableDict(self._judge(gathered(chunks), run_manager, config))
+                return
+            sentences = Sentences(self._pipeline, self._keys)
+            for chunk in chunks:
+                if piece := sentences.take(chunk):
+                    yield AddableDict(answer=piece)
+                if sentences.stopped:
+                    upstream.stop()
+                    break
+            found, rest = sentences.finish()
+            yield AddableDict(self._told(found, config, rest))
 
-    async def _atransformed(
-        self,
-        chunks: AsyncIterator[dict[str, Any]],
-        run_manager: AsyncCallbackManagerForChainRun,
-        config: RunnableConfig,
-    ) -> AsyncIterator[dict[str, Any]]:
-        if self.streaming == "withhold":
-            given = gathered([chunk async for chunk in chunks])
-            yield AddableDict(await self._ajudge(given, run_manager, config))
-            return
-        sentences = Sentences(self._pipeline, self._keys)
-        async for chunk in chunks:
-            if piece := await sentences.atake(chunk):
-                yield AddableDict(answer=piece)
-            if sentences.stopped:
-                break
-        found, rest = await sentences.afinish()
-        yield AddableDict(await self._atold(found, config, rest))
+        return transformed
+
+    def _atransformed(self, upstream: AsyncUpstream) -> Any:
+        async def transformed(
+            chunks: AsyncIterator[dict[str, Any]],
+            run_manager: AsyncCallbackManagerForChainRun,
+            config: RunnableConfig,
+        ) -> AsyncIterator[dict[str, Any]]:
+            if self.streaming == "withhold":
+                given = gathered([chunk async for chunk in chunks])
+                yield AddableDict(await self._ajudge(given, run_manager, config))
+                return
+            sentences = Sentences(self._pipeline, self._keys)
+            async for chunk in chunks:
+                if piece := await sentences.atake(chunk):
+                    yield AddableDict(answer=piece)
+                if sentences.stopped:
+                    await upstream.stop()
+                    break
+            found, rest = await sentences.afinish()
+            yield AddableDict(await self._atold(found, config, rest))
+
+        return transformed
 
     def _judge(
         self, given: dict[str, Any], run_manager: CallbackManagerForChainRun, config: RunnableConfig

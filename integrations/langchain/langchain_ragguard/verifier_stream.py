@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from langchain_core.runnables.utils import AddableDict
@@ -13,6 +14,59 @@ from ragguard.types import Report, Turn
 
 _BREAK = "\n\n"
 """Between what was already shown and a text that does not follow from it."""
+
+
+class Upstream:
+    """A stream that can be ended from here.
+
+    LangChain reads what feeds a step to its end, for the trace, even when nobody reads the
+    step any more: a model would be paid for saying what nobody sees.
+
+    Args:
+        chunks: the stream.
+    """
+
+    def __init__(self, chunks: Iterator[Any]) -> None:
+        self._chunks = chunks
+        self._open = True
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if not self._open:
+            raise StopIteration
+        return next(self._chunks)
+
+    def stop(self) -> None:
+        """End it, and close what feeds it."""
+        self._open = False
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+
+
+class AsyncUpstream:
+    """`Upstream`, of an asynchronous stream."""
+
+    def __init__(self, chunks: AsyncIterator[Any]) -> None:
+        self._chunks = chunks
+        self._open = True
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._open:
+            raise StopAsyncIteration
+        return await anext(self._chunks)
+
+    async def stop(self) -> None:
+        """End it, and close what feeds it."""
+        self._open = False
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class Sentences:
