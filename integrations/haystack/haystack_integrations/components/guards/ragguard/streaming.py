@@ -18,6 +18,8 @@ from ragguard.types import Report, Turn
 from ragguard.withheld import small_report
 
 StreamMode = Literal["withhold", "sentence"]
+_BREAK = "\n\n"
+"""Between what was already shown and a text that does not follow from it."""
 _TOOL_TURNS = frozenset({"tool_calls", "tool_call_results"})
 
 
@@ -37,8 +39,8 @@ class GuardedStream:
     In the mode "withhold" nothing is passed on until the answer is complete and judged as a
     whole; in "sentence", each sentence as soon as it is judged, see `StreamGate`. The end is
     the chunk with a `finish_reason`, or `finish` where a generator sends none. The last chunk
-    carries a small report in meta["ragguard"]; where nothing of the answer was released
-    before, its content is what may be shown instead.
+    carries a small report in meta["ragguard"], and the rest of the answer or, after a
+    failure, the message that may be shown: what was passed on cannot be called back.
 
     Passed on are chunks of our own making: of the generator's only the text, never its meta,
     its reasoning, its tool calls, or what it says beside them.
@@ -103,7 +105,7 @@ class GuardedStream:
             self._gate = StreamGate(self._pipeline, self._turn)
         else:
             self._gate = _Whole(self._pipeline, self._turn)
-        self._told = 0
+        self._told = ""
 
     def _text(self, chunk: StreamingChunk) -> str:
         """The answer's text in the chunk; none of a tool's."""
@@ -123,13 +125,16 @@ class GuardedStream:
         return not self._over
 
     def _last(self, report: Report, finish_reason: str) -> StreamingChunk:
+        failure = getattr(self._gate, "failure", None)
+        if failure is not None and not failure.released and report.released:
+            report = failure  # what refused a part has refused the answer
         self._over, self.report = True, report
-        text = self._gate.released[self._told :] if self._told else report.text or report.reason.sentence
+        text = _after(self._told, report.text or report.reason.sentence, follows=report.released)
         return self._made(text, meta={"ragguard": small_report(report)}, finish_reason=finish_reason)
 
     def _made(self, text: str, **fields: Any) -> StreamingChunk:
         first = not self._told
-        self._told += len(text)
+        self._told += text
         return StreamingChunk(content=text, component_info=self._info, index=0, start=first, **fields)
 
 
@@ -241,6 +246,16 @@ class _Decided:
 
     async def afinish(self) -> Report:
         return self._report
+
+
+def _after(shown: str, text: str, *, follows: bool) -> str:
+    """What of a text is still to be shown; a redaction may have taken the space that was shown at the end."""
+    if follows and text.startswith(shown):
+        return text[len(shown) :]
+    kept = shown.rstrip()
+    if follows and text.startswith(kept):
+        return text[len(kept) :].lstrip()
+    return _BREAK + text if shown else text
 
 
 async def _awaited(told: Any) -> None:
