@@ -92,9 +92,10 @@ def documents_of(message: ToolMessage) -> list[Document] | None:
     found = message.artifact
     if isinstance(found, Mapping):
         found = found.get(DOCUMENTS)
-    if not isinstance(found, list) or any(not isinstance(d, Document) for d in found):
+    if not isinstance(found, list | tuple):
         return None
-    return list(found)
+    documents = [_document(item) for item in found]
+    return None if None in documents else [d for d in documents if d is not None]
 
 
 def report_of(message: ToolMessage) -> Report | None:
@@ -114,6 +115,20 @@ def query_of(args: Mapping[str, Any], question: str) -> str:
     if isinstance(query, str) and query.strip():
         return query
     return texts[0] if len(texts) == 1 else question
+
+
+def _document(item: Any) -> Document | None:
+    if isinstance(item, Document):
+        return item
+    if not isinstance(item, Mapping) or not isinstance(item.get("page_content"), str):
+        return None
+    # What a checkpointer makes of a document within an artifact.
+    metadata = item.get("metadata")
+    return Document(
+        id=item.get("id"),
+        page_content=item["page_content"],
+        metadata=dict(metadata) if isinstance(metadata, Mapping) else {},
+    )
 
 
 def _passages(message: ToolMessage) -> Iterator[Passage]:
