@@ -142,7 +142,12 @@ class Outgoing:
     @property
     def has_text(self) -> bool:
         """True where there is a text to judge; a message of tool calls alone has none."""
-        return self._texts or not self._called
+        return self._texts or not (self._goes_on if self._judged else self._called)
+
+    @property
+    def _goes_on(self) -> bool:
+        """True where the message calls a tool, so that another will follow."""
+        return self._passing or bool(self._calls())
 
     def text(self, message: Any) -> str:
         """Take the next message, or piece of one, and return its text, for the gate.
@@ -204,7 +209,7 @@ class Outgoing:
         if report is not None and report.released and failure is not None and not failure.released:
             report = failure  # a part was refused and the whole was not: what was refused stays in
         if on_refusal == "raise":
-            for one in ([] if report is None or self._called else [report]) + list(reports):
+            for one in ([] if report is None or self._goes_on else [report]) + list(reports):
                 one.raise_for_refusal()
         message = AIMessageChunk(
             content=self._rest(report),
@@ -222,7 +227,7 @@ class Outgoing:
         if report.released:
             # A revision that contradicts what was shown cannot call it back.
             return text[len(self._shown) :] if text.startswith(self._shown) else ""
-        if self._called:
+        if self._goes_on:
             return ""
         return text if not self._shown or self._shown[-1].isspace() else f" {text}"
 
