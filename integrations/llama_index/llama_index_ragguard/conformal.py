@@ -249,9 +249,12 @@ def _verified(guard: Any, source: NodeSource) -> tuple[Guard, Calibration]:
 
 
 def _compare(calibration: Calibration, source: NodeSource) -> None:
-    # Follow-ups are rewritten outside: a retriever is given a standalone question.
-    rewriter = calibration.artifact.fingerprints.get("rewriter")
-    calibration.verify({**source.fingerprint(), "rewriter": rewriter})
+    # Follow-ups are rewritten outside: a retriever is given a standalone question. The guards before
+    # the cut are the `Guard`'s own, which has compared them.
+    made = calibration.artifact.fingerprints
+    calibration.verify(
+        {**source.fingerprint(), **{k: made[k] for k in ("rewriter", "upstream") if k in made}}
+    )
 
 
 def _name_of_cut(guard: Guard) -> str:

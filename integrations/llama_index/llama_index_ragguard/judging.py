@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import Response
-from llama_index.core.schema import QueryBundle
+from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from llama_index_ragguard.guards import RequiredEvidence, with_steps
 from llama_index_ragguard.responses import Reading
@@ -128,13 +128,11 @@ class Judge:
             return None
         bundle = replace(asked.bundle, query_str=_critique(asked.question, report))
         nodes = self.reading.kept(report, answered.source_nodes)
-        try:
-            again = yield Call(
-                lambda: self.engine.synthesize(bundle, nodes), lambda: self.engine.asynthesize(bundle, nodes)
-            )
-        except NotImplementedError:  # not every engine can answer from given nodes
-            return None
-        return again if again.source_nodes else None
+        again = yield Call(
+            lambda: _synthesized(self.engine, bundle, nodes),
+            lambda: _asynthesized(self.engine, bundle, nodes),
+        )
+        return again if again is not None and again.source_nodes else None
 
 
 def check(pipeline: Pipeline, turn: Turn) -> Call:
@@ -147,10 +145,30 @@ def on_worker(function: Callable[..., Any], *args: Any) -> Call:
     return Call(lambda: function(*args), lambda: run_on_worker(function, *args))
 
 
+def _synthesized(engine: BaseQueryEngine, bundle: QueryBundle, nodes: list[NodeWithScore]) -> Any:
+    """Another answer from given nodes, or None: not every engine can."""
+    try:
+        return engine.synthesize(bundle, nodes)
+    except NotImplementedError:
+        return None
+
+
+async def _asynthesized(engine: BaseQueryEngine, bundle: QueryBundle, nodes: list[NodeWithScore]) -> Any:
+    try:
+        return await engine.asynthesize(bundle, nodes)
+    except NotImplementedError:
+        return None
+
+
 def _critique(question: str, report: Report) -> str:
     """The question, with what was wrong with the last answer; for the model alone, which wrote that answer."""
     request, answer = report.request or {}, report.turn.answer or ""
     places = [one.get("failing") or one for one in request.get("unsupported") or ()]
     quoted = [f"- {answer[p['start'] : p['end']]}" for p in places if p["start"] is not None]
-    parts = (question, f"Your last answer was not shown: {answer}", request.get("feedback"), "\n".join(quoted))
+    parts = (
+        question,
+        f"Your last answer was not shown: {answer}",
+        request.get("feedback"),
+        "\n".join(quoted),
+    )
     return "\n\n".join(part for part in parts if part)

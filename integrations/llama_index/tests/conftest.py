@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -107,7 +107,7 @@ def answering(index: VectorStoreIndex, cut: ConformalNodePostprocessor) -> Answe
 
 
 @pytest.fixture
-def guarded(answering: Answering, cut: ConformalNodePostprocessor) -> Iterator[Callable[..., Any]]:
+def guarded(answering: Answering, cut: ConformalNodePostprocessor) -> Callable[..., Any]:
     """The same, guarded."""
 
     def made(
@@ -123,4 +123,4 @@ def guarded(answering: Answering, cut: ConformalNodePostprocessor) -> Iterator[C
             inner, guard=cut.guard if guard is None else guard, policy=policy, stream=stream, **options
         )
 
-    yield made
+    return made

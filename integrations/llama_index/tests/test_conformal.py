@@ -220,7 +220,9 @@ def test_a_guard_before_the_cut_is_inside_the_calibration(
         return turn.replace(passages=(turn.passages or ())[1:])
 
     dropping = ScriptedGuard(Stage.PASSAGES, does=without_best, name="dropping")
-    pairs = [{**q, "relevant": [f"{q['id'].split('-')[0]}-{f}" for f in ("density", "price")]} for q in questions]
+    pairs = [
+        {**q, "relevant": [f"{q['id'].split('-')[0]}-{f}" for f in ("density", "price")]} for q in questions
+    ]
     cut = ConformalNodePostprocessor.calibrate(
         index, pairs, similarity_top_k=10, alpha=0.4, guards=[dropping, by_words()]
     )
@@ -259,9 +261,7 @@ def test_another_retriever_than_the_calibrated_one_is_refused(
         "similarity_top_k": index.as_retriever(similarity_top_k=5),
         "embed_model": other.as_retriever(similarity_top_k=10),
         "doc_ids": index.as_retriever(similarity_top_k=10, doc_ids=["a"]),
-        "vector_store_query_mode": index.as_retriever(
-            similarity_top_k=10, vector_store_query_mode="mmr"
-        ),
+        "vector_store_query_mode": index.as_retriever(similarity_top_k=10, vector_store_query_mode="mmr"),
         "name": FixedRetriever([]),
     }
     for what, retriever in wrong.items():
