@@ -17,7 +17,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from langchain_ragguard import GuardedRetriever, ScoredVectorStoreRetriever
+from langchain_ragguard import GuardedRetriever, ScoredVectorStoreRetriever, StandaloneQuestion
 from langchain_ragguard.documents import passage_id
 from langchain_ragguard.testing import HashEmbeddings
 from ragguard import Action, Calibration, Guard, Passage, Reason, RefusalError, Stage, Turn, Verdict
@@ -27,7 +27,9 @@ from ragguard.errors import (
     DuplicateIdError,
     InvalidScoreError,
     InvalidValueError,
+    NoValidThresholdError,
 )
+from ragguard.models.rewriters import JoiningRewriter
 from ragguard.testing import HashEmbedder
 from ragguard.worker import run_on_worker
 
@@ -517,3 +519,56 @@ def test_a_passage_keeps_what_the_document_says(guarded: GuardedRetriever) -> No
     passage = guarded.report(ASKED).passages[0]
     assert isinstance(passage, Passage)
     assert passage.metadata == {"source": "nickel.txt", "tags": ["hardness"]}
+
+
+# Another number of candidates
+
+
+@pytest.mark.parametrize("where", ["sync", "async"])
+async def test_another_k_than_the_calibrated_is_refused(guarded: GuardedRetriever, where: str) -> None:
+    assert guarded.invoke(ASKED, k=10) == guarded.invoke(ASKED)
+    with pytest.raises(CalibrationMismatchError, match="k=5"):
+        _ = guarded.invoke(ASKED, k=5) if where == "sync" else await guarded.ainvoke(ASKED, k=5)
+
+
+async def test_a_scored_store_retriever_takes_k_as_an_argument(store: InMemoryVectorStore) -> None:
+    base = ScoredVectorStoreRetriever(vectorstore=store, higher_is_better=True, k=3)
+    assert len(base.invoke(ASKED)) == 3
+    assert len(base.invoke(ASKED, k=7)) == 7
+    assert await base.ainvoke(ASKED, k=7) == base.invoke(ASKED, k=7)
+    with pytest.raises(InvalidValueError):
+        base.invoke(ASKED, k=0)
+
+
+# What retrieval missed
+
+
+def test_a_relevant_document_that_was_not_retrieved_is_infinitely_far(
+    fixed: Any, first_is_right: list[dict[str, Any]]
+) -> None:
+    missed = [{**q, "id": f"missed {q['id']}", "relevant": ["never-retrieved"]} for q in first_is_right]
+    options: dict[str, Any] = {"score_key": "score", "score": "gap", "alpha": 0.2, "novelty_level": None}
+    some = GuardedRetriever.calibrate(fixed, [*first_is_right, *missed[:5]], **options)
+    without = GuardedRetriever.calibrate(fixed, first_is_right, **options)
+    assert some.invoke("x")
+    # Five misses of 45 use up part of the 20 % allowed: the threshold can only rise.
+    assert facts(some.invoke("x")[0])["threshold"] >= facts(without.invoke("x")[0])["threshold"]
+    with pytest.raises(NoValidThresholdError):
+        GuardedRetriever.calibrate(fixed, [*first_is_right, *missed[:20]], **options)
+
+
+# Follow-ups
+
+
+def test_a_calibration_is_for_its_rewriter(
+    store: InMemoryVectorStore, questions: Any, tmp_path: Path
+) -> None:
+    rewriter = StandaloneQuestion(rewriter=JoiningRewriter())
+    options: dict[str, Any] = {"higher_is_better": True, "k": 10}
+    made = GuardedRetriever.calibrate(store, questions, score="gap", rewriter=rewriter, **options)
+    made.save(tmp_path)
+    same = GuardedRetriever.from_vectorstore(store, tmp_path, rewriter=JoiningRewriter(), **options)
+    assert same.invoke(ASKED) == made.invoke(ASKED)
+    for other in (None, JoiningRewriter(2)):
+        with pytest.raises(CalibrationMismatchError, match="rewriter"):
+            GuardedRetriever.from_vectorstore(store, tmp_path, rewriter=other, **options)
