@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol, cast, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args
 
 from haystack.dataclasses import ComponentInfo, Document, StreamingCallbackT, StreamingChunk
 
 from haystack_integrations.components.guards.ragguard.guards import answer_pipeline
 from haystack_integrations.components.guards.ragguard.turns import asked_turn
-from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline
 from ragguard.stream import StreamGate
 from ragguard.types import Report, Turn
 from ragguard.withheld import small_report
+from ragguard.worker import submit
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 StreamMode = Literal["withhold", "sentence"]
 _BREAK = "\n\n"
@@ -65,16 +69,11 @@ class GuardedStream:
         self._begin()
 
     def take(self, chunk: StreamingChunk) -> None:
-        """Take the generator's next chunk, and pass on what may be shown now.
-
-        Raises:
-            ConfigurationError: called on an event loop's thread, where judging would stop the loop.
-        """
-        _require_no_loop()
-        if (text := self._text(chunk)) and (shown := self._gate.push(text)):
+        """Take the generator's next chunk, and pass on what may be shown now."""
+        if (text := self._text(chunk)) and (shown := _elsewhere(self._gate.push, text)):
             self._callback(self._made(shown))
         if chunk.finish_reason is not None and self._ends(chunk.finish_reason):
-            self._callback(self._last(self._gate.finish(), chunk.finish_reason))
+            self._callback(self._last(_elsewhere(self._gate.finish), chunk.finish_reason))
 
     async def atake(self, chunk: StreamingChunk) -> None:
         """`take`, with every guard on a worker."""
@@ -85,9 +84,8 @@ class GuardedStream:
 
     def finish(self) -> Report | None:
         """Judge the answer if no chunk said that it was over; return the report, None where there was no answer."""
-        _require_no_loop()
         if self._ends("stop"):
-            self._callback(self._last(self._gate.finish(), "stop"))
+            self._callback(self._last(_elsewhere(self._gate.finish), "stop"))
         return self.report
 
     async def afinish(self) -> Report | None:
@@ -263,11 +261,10 @@ async def _awaited(told: Any) -> None:
         await told
 
 
-def _require_no_loop() -> None:
+def _elsewhere(judge: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Judge on a worker if this is an event loop's thread: a notebook's, or a plain callback's in `run_async`."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise ConfigurationError(
-        "this callback would judge on the event loop's thread", hint="pass an async callback for run_async"
-    )
+        return judge(*args, **kwargs)
+    return submit(judge, *args, **kwargs).result()

@@ -39,5 +39,10 @@ def asked_turn(
         raise InvalidValueError("the retrieval's report is about another question")
     if not report.released:
         return report
-    read = report.turn.passages if documents is None else unscored(documents, id_key=id_key)
-    return report.turn.replace(passages=read, answer=None)
+    if documents is None:
+        return report.turn.replace(answer=None)
+    # With the scores that they were kept by, the cut knows them again.
+    scores = {passage.id: passage.score for passage in report.passages}
+    read = unscored(documents, id_key=id_key)
+    passages = tuple(p.model_copy(update={"score": scores.get(p.id)}) for p in read)
+    return report.turn.replace(passages=passages, answer=None)
