@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_ragguard.documents import as_passage, passage_id
+from langchain_ragguard.middleware_evidence import Reach, evidence_in
 from ragguard.errors import DuplicateIdError, InvalidValueError
-from ragguard.types import Message, Passage, Turn
+from ragguard.types import Message, Passage, Report, Turn
 
-ContextExtractor: TypeAlias = Callable[[Sequence[BaseMessage]], Turn | None]
-"""From the messages that the model is given to the turn that its answer is judged in; None leaves it unjudged."""
+Asked: TypeAlias = Turn | Report | None
+"""The turn to judge; the report of a retrieval after which no answer may be shown; None to judge nothing."""
+ContextExtractor: TypeAlias = Callable[[Sequence[BaseMessage]], Asked]
+"""From the messages that a model is given to the turn that its answer is judged in."""
 
 PASSAGES = "ragguard_passages"
 """Key of a config's "configurable" under which passages are given for one call."""
@@ -23,45 +26,31 @@ def last_exchange(
     messages: Sequence[BaseMessage],
     *,
     retrieval_tools: Collection[str] | None = None,
-    id_key: str | None = None,
-) -> Turn:
+    reach: Reach = "turn",
+) -> Turn | Report:
     """Return the last question of a conversation, and the passages that tools have found since.
 
-    Passages are the documents in the artifacts of the tools' messages. A tool that is named
-    in `retrieval_tools` and gives no artifact is taken at its text. Messages of failed tools
-    do not count. Where no tool has retrieved, the turn's passages are None; where one has
-    and found nothing, they are ().
+    What counts is what counts for `RagGuardMiddleware`: the report of a guarded retrieval,
+    else the documents of an artifact, else a tool's text. Where no tool has given a result,
+    the turn's passages are None.
 
     Args:
         messages: oldest first.
-        retrieval_tools: names of the tools that retrieve; None for every tool with documents.
-        id_key: metadata key that names a document.
-
-    Raises:
-        InvalidValueError: no human message has any text.
-        DuplicateIdError: two documents of different text have one id.
+        retrieval_tools: names of the tools whose results are evidence; None for all.
+        reach: whether results since the last human message count, or of the whole thread.
     """
-    place = next((i for i in reversed(range(len(messages))) if _asks(messages[i])), None)
-    if place is None:
-        raise InvalidValueError(
-            "no human message has a text to take the question from",
-            hint="pass context_extractor=..., which returns the turn",
-        )
-    found = [
-        part
-        for message in messages[place + 1 :]
-        if (part := _retrieved(message, retrieval_tools)) is not None
-    ]
-    passages = None if not found else as_passages([d for part in found for d in part], id_key=id_key)
-    return Turn(
-        question=str(messages[place].text), passages=passages, history=tuple(_history(messages[:place]))
-    )
+    tools = None if retrieval_tools is None else tuple(retrieval_tools)
+    evidence = evidence_in(cast(Any, messages), tools=tools, reach=reach)
+    if not evidence.asked:
+        return Turn(question=evidence.question, history=_history(messages))
+    found = evidence.turn("")
+    return found if isinstance(found, Report) else found.replace(answer=None, history=_history(messages))
 
 
 def as_passages(
     context: str | Document | Passage | Iterable[Any], *, id_key: str | None = None
 ) -> tuple[Passage, ...]:
-    """Return documents, texts and passages as passages, each id once; their scores are not taken over.
+    """Return documents, texts and passages as passages, each id once; documents' scores are not taken over.
 
     Args:
         context: one of them, or several.
@@ -93,26 +82,13 @@ def _passage(part: Any, id_key: str | None) -> Passage:
     )
 
 
-def _asks(message: BaseMessage) -> bool:
-    return isinstance(message, HumanMessage) and bool(str(message.text).strip())
+def _history(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
+    """What was said before the last question."""
+    asked = max((i for i, m in enumerate(messages) if isinstance(m, HumanMessage)), default=0)
+    return tuple(_said(messages[:asked]))
 
 
-def _retrieved(message: BaseMessage, tools: Collection[str] | None) -> list[Any] | None:
-    """What a tool's message has found; None where it did not retrieve."""
-    if not isinstance(message, ToolMessage) or message.status == "error":
-        return None
-    if tools is not None and message.name not in tools:
-        return None
-    artifact = message.artifact
-    if isinstance(artifact, Document):
-        return [artifact]
-    if isinstance(artifact, list | tuple) and all(isinstance(d, Document) for d in artifact):
-        return list(artifact)
-    text = str(message.text)
-    return None if tools is None or not text.strip() else [text]
-
-
-def _history(messages: Sequence[BaseMessage]) -> Iterator[Message]:
+def _said(messages: Sequence[BaseMessage]) -> Iterator[Message]:
     for message in messages:
         text = str(message.text)
         if not text.strip():

@@ -23,11 +23,13 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 from langchain_ragguard.chat_apart import aapart, apart, astream_apart, stream_apart, tracers_of
-from langchain_ragguard.chat_evidence import PASSAGES, ContextExtractor, as_passages, last_exchange
+from langchain_ragguard.chat_evidence import PASSAGES, Asked, ContextExtractor, as_passages, last_exchange
 from langchain_ragguard.chat_stream import Outgoing, StreamMode, gate
 from langchain_ragguard.judging import judging
+from langchain_ragguard.middleware_evidence import Reach
+from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out
 from ragguard.pipeline import Pipeline
-from ragguard.types import Turn
+from ragguard.types import Report, Turn
 from ragguard.worker import run_on_worker
 
 _TOOLS = ("tools", "functions")
@@ -44,9 +46,10 @@ class GuardedChatModel(BaseChatModel):
 
     The question is the last human message. The passages are, in this order: those given by
     `.bind(passages=...)`; those under `ragguard_passages` in the config's "configurable";
-    what `context_extractor` returns; the documents that tools have found since the question
-    (their artifacts). Where there are none, claims are refused, as they are where nothing
-    was found; `require_evidence=False` lets such an answer pass unjudged instead.
+    what `context_extractor` returns; what tools have found since the question, as for
+    `RagGuardMiddleware`. Where nobody gave or found a passage no answer is shown;
+    `require_evidence=False` judges it all the same where nothing was found, and lets it
+    pass unjudged where nobody looked, as small talk needs.
 
     Only text and tool calls leave: no reasoning, log probabilities, other candidates or
     further keyword arguments of the model's. A message of tool calls alone is passed on
@@ -58,17 +61,21 @@ class GuardedChatModel(BaseChatModel):
         mode: "withhold" shows an answer once the whole was judged; "sentence" shows each
             sentence once it was judged. What was shown is not called back: after a sentence
             that is refused comes the guard's message, and no more.
-        context_extractor: from the messages to the turn that is judged; None leaves it unjudged.
-        retrieval_tools: the tools whose messages are evidence; None for all with documents.
-        id_key: metadata key that names a document.
-        require_evidence: whether an answer for which nobody gave passages is judged all the same.
+        context_extractor: from the messages to the turn that is judged; None of it leaves it unjudged.
+        retrieval_tools: names of the tools whose results are evidence; None for all.
+        reach: whether results since the last human message count, or of the whole thread.
+        id_key: metadata key that names a document given for a call.
+        require_evidence: whether an answer without any passage is withheld.
         judged_arguments: names of arguments, by name of tool, that are texts of the answer.
             Each is judged as one, and replaced by the guard's message where it is refused.
-        on_refusal: "raise" for a `RefusalError` instead of the guard's message.
+        policy: what becomes of an answer that fails: "refuse" shows the guard's message instead;
+            "redact" what is left of it; "annotate" all of it; "raise" raises `RefusalError`.
+            None leaves it to the guards. To ask the model again, or a person, is for
+            `RagGuardMiddleware` and `langchain_ragguard.graph`.
         tracers: see the model's own run, raw, beside the tracers of the caller's.
 
     Raises:
-        ConfigurationError: no guard judges answers.
+        ConfigurationError: no guard judges answers, or none can carry out the policy.
     """
 
     inner: Any
@@ -76,10 +83,11 @@ class GuardedChatModel(BaseChatModel):
     mode: StreamMode = "withhold"
     context_extractor: ContextExtractor | None = Field(default=None, exclude=True)
     retrieval_tools: tuple[str, ...] | None = None
+    reach: Reach = "turn"
     id_key: str | None = None
     require_evidence: bool = True
     judged_arguments: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    on_refusal: Literal["refuse", "raise"] = "refuse"
+    policy: Literal["refuse", "redact", "annotate", "raise"] | None = None
     tracers: tuple[BaseCallbackHandler, ...] = Field(default=(), exclude=True)
     # A cached verdict would be of other passages: what is cached is the inner model's answer.
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
@@ -90,7 +98,8 @@ class GuardedChatModel(BaseChatModel):
 
     def model_post_init(self, context: Any, /) -> None:
         """Refuse guards that would pass on any answer unjudged."""
-        self._pipeline = judging(self.guard)
+        settings = RagGuardContext(self.policy, None, self.require_evidence)
+        self._pipeline = carrying_out(judging(self.guard), settings)
 
     @property
     def _llm_type(self) -> str:
@@ -231,8 +240,8 @@ class GuardedChatModel(BaseChatModel):
         whole: bool,
     ) -> Iterator[ChatGenerationChunk]:
         given, kwargs = _split(kwargs, stop)
-        turn = self._turn(messages, given)
-        outgoing = self._outgoing(turn, kwargs)
+        asked = self._asked(messages, given)
+        outgoing = self._outgoing(asked, kwargs)
         called = apart if whole else stream_apart
         with closing(called(self.inner, messages, self._traced(run), **kwargs)) as pieces:
             for piece in pieces:
@@ -242,8 +251,10 @@ class GuardedChatModel(BaseChatModel):
                 if outgoing.stopped:
                     break
         report = outgoing.gate.finish() if outgoing.has_text else None
-        reports = [self._pipeline.check(one) for one in outgoing.arguments(turn)]
-        yield outgoing.last(report, reports, on_refusal=self.on_refusal)
+        reports = [
+            one if isinstance(one, Report) else self._pipeline.check(one) for one in outgoing.arguments(asked)
+        ]
+        yield outgoing.last(report, reports, policy=self.policy)
 
     async def _arun(
         self,
@@ -255,8 +266,8 @@ class GuardedChatModel(BaseChatModel):
         whole: bool,
     ) -> AsyncIterator[ChatGenerationChunk]:
         given, kwargs = _split(kwargs, stop)
-        turn = await run_on_worker(self._turn, messages, given)
-        outgoing = self._outgoing(turn, kwargs)
+        asked = await run_on_worker(self._asked, messages, given)
+        outgoing = self._outgoing(asked, kwargs)
         called = aapart if whole else astream_apart
         async with aclosing(called(self.inner, messages, self._traced(run), **kwargs)) as pieces:
             async for piece in pieces:
@@ -266,29 +277,31 @@ class GuardedChatModel(BaseChatModel):
                 if outgoing.stopped:
                     break
         report = await outgoing.gate.afinish() if outgoing.has_text else None
-        reports = [await self._pipeline.acheck(one) for one in outgoing.arguments(turn)]
-        yield outgoing.last(report, reports, on_refusal=self.on_refusal)
+        reports = [
+            one if isinstance(one, Report) else await self._pipeline.acheck(one)
+            for one in outgoing.arguments(asked)
+        ]
+        yield outgoing.last(report, reports, policy=self.policy)
 
-    def _turn(self, messages: Sequence[BaseMessage], given: Any) -> Turn | None:
-        """The turn that the answer is judged in; None where it is not judged."""
+    def _asked(self, messages: Sequence[BaseMessage], given: Any) -> Asked:
+        """What the answer is judged in."""
         if self.context_extractor is not None:
-            turn = self.context_extractor(messages)
+            asked = self.context_extractor(messages)
         else:
-            turn = last_exchange(messages, retrieval_tools=self.retrieval_tools, id_key=self.id_key)
-        if turn is None:
-            return None
+            asked = last_exchange(messages, retrieval_tools=self.retrieval_tools, reach=self.reach)
         if given is None:
             given = (self._called or ensure_config()).get("configurable", {}).get(PASSAGES)
-        if given is not None:
-            turn = turn.replace(passages=as_passages(given, id_key=self.id_key))
-        if turn.passages is None:
-            return turn.replace(passages=()) if self.require_evidence else None
-        return turn
+        if given is not None and asked is not None:
+            turn = asked.turn if isinstance(asked, Report) else asked
+            return turn.replace(passages=as_passages(given, id_key=self.id_key))
+        if isinstance(asked, Turn) and asked.passages is None:
+            return asked.replace(passages=()) if self.require_evidence else None
+        return asked
 
-    def _outgoing(self, turn: Turn | None, kwargs: Mapping[str, Any]) -> Outgoing:
+    def _outgoing(self, asked: Asked, kwargs: Mapping[str, Any]) -> Outgoing:
         bound = {**getattr(self.inner, "kwargs", {}), **kwargs}
         tools = self._tools or any(bound.get(key) for key in _TOOLS)
-        return Outgoing(gate(self._pipeline, turn, self.mode), judged=self.judged_arguments, tools=tools)
+        return Outgoing(gate(self._pipeline, asked, self.mode), judged=self.judged_arguments, tools=tools)
 
     def _traced(self, run: Any) -> RunnableConfig:
         """The config of the model's own run: nothing but tracers, and where in the trace it stands."""

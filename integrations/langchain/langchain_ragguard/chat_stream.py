@@ -35,7 +35,7 @@ _NAME = re.compile(r"[\w.:/@+-]{0,128}")
 
 
 class Gate(Protocol):
-    """What text goes through: `StreamGate`, or one of the two below."""
+    """What text goes through: `StreamGate`, or one of those below."""
 
     released: str
     failure: Report | None
@@ -101,10 +101,38 @@ class Unjudged:
         """There is nothing to report."""
 
 
-def gate(pipeline: Pipeline, turn: Turn | None, mode: StreamMode) -> Gate:
-    """Return the gate for one answer; a turn of None is not judged."""
+class Settled:
+    """A gate that stays shut: what was retrieved allows of no answer."""
+
+    released = ""
+
+    def __init__(self, report: Report) -> None:
+        self.failure: Report | None = report
+        self._report = report
+
+    def push(self, text: str) -> str:
+        """Keep it."""
+        return ""
+
+    async def apush(self, text: str) -> str:
+        """Keep it."""
+        return ""
+
+    def finish(self) -> Report:
+        """Say what the retrieval said."""
+        return self._report
+
+    async def afinish(self) -> Report:
+        """Say what the retrieval said."""
+        return self._report
+
+
+def gate(pipeline: Pipeline, turn: Turn | Report | None, mode: StreamMode) -> Gate:
+    """Return the gate for one answer; a turn of None is not judged, a report was judged before."""
     if turn is None:
         return Unjudged()
+    if isinstance(turn, Report):
+        return Settled(turn)
     return StreamGate(pipeline, turn) if mode == "sentence" else Whole(pipeline, turn)
 
 
@@ -186,21 +214,22 @@ class Outgoing:
         self._shown += text
         return ChatGenerationChunk(message=AIMessageChunk(content=text, tool_call_chunks=calls))
 
-    def arguments(self, turn: Turn | None) -> list[Turn]:
-        """Return the turns to judge for the arguments held back, in order."""
+    def arguments(self, turn: Turn | Report | None) -> list[Turn | Report]:
+        """Return the turns to judge for the arguments held back, in order; reports where that is settled."""
         if turn is None:
             return []
-        return [turn.replace(answer=str(call["args"][name])) for call, name in self._arguments(self._calls())]
+        texts = [str(call["args"][name]) for call, name in self._arguments(self._calls())]
+        return [turn if isinstance(turn, Report) else turn.replace(answer=text) for text in texts]
 
     def last(
-        self, report: Report | None, reports: Sequence[Report], *, on_refusal: str
+        self, report: Report | None, reports: Sequence[Report], *, policy: str | None
     ) -> ChatGenerationChunk:
         """Return the last chunk: what the whole answer releases, or the refusal, and what is said of it.
 
         Args:
             report: of the text; None where it was not judged.
             reports: of the judged arguments, in order.
-            on_refusal: "raise" for an error instead of a refusal.
+            policy: "raise" for an error instead of a refusal.
 
         Raises:
             RefusalError: the answer, or an argument, was refused and is to be raised.
@@ -208,7 +237,7 @@ class Outgoing:
         failure = self.gate.failure
         if report is not None and report.released and failure is not None and not failure.released:
             report = failure  # a part was refused and the whole was not: what was refused stays in
-        if on_refusal == "raise":
+        if policy == "raise":
             for one in ([] if report is None or self._goes_on else [report]) + list(reports):
                 one.raise_for_refusal()
         message = AIMessageChunk(
@@ -292,6 +321,9 @@ def _said(report: Report | None, reports: Sequence[Report]) -> dict[str, Any]:
     said: dict[str, Any] = {"judged": report is not None}
     if report is not None:
         said |= small_report(report)
+        if report.released:
+            cited = [c for verdict in report.verdicts for c in verdict.details.get("citations", ())]
+            said |= {"citations": cited} if cited else {}
     if reports:
         said["arguments"] = [small_report(one) for one in reports]
     return said

@@ -1,14 +1,18 @@
-"""Whatever a user gives as a guard, as the pipeline that judges answers."""
+"""Whatever a user gives as a guard, as the pipeline that judges at a stage."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from langchain_ragguard.verifier_input import as_pipeline
 from ragguard.errors import ConfigurationError
-from ragguard.guard import Guard
-from ragguard.pipeline import Pipeline, Step
-from ragguard.protocols import TurnGuard
+from ragguard.pipeline import Pipeline
 from ragguard.types import Mode, Stage
+
+_HINTS = {
+    Stage.ANSWER: "e.g. guard=ConsistencyGuard()",
+    Stage.PASSAGES: "e.g. the guard of a calibrated GuardedRetriever",
+}
 
 
 def judging(guard: Any, stage: Stage = Stage.ANSWER) -> Pipeline:
@@ -21,21 +25,7 @@ def judging(guard: Any, stage: Stage = Stage.ANSWER) -> Pipeline:
     Raises:
         ConfigurationError: it is something else, or no guard judges at that stage.
     """
-    if isinstance(guard, Guard):
-        pipeline = guard.pipeline
-    elif isinstance(guard, Pipeline):
-        pipeline = guard
-    else:
-        guards = guard if isinstance(guard, list | tuple) else [guard]
-        if any(not isinstance(g, Step | TurnGuard) for g in guards):
-            raise ConfigurationError("guard is neither a Guard, a Pipeline nor guards in a list")
-        pipeline = Pipeline(guards)
+    pipeline = as_pipeline(guard)
     if not any(stage in s.guard.stages and s.mode is not Mode.OFF for s in pipeline.steps):
         raise ConfigurationError(f"no guard judges at the stage {stage.value!r}", hint=_HINTS.get(stage, ""))
     return pipeline
-
-
-_HINTS = {
-    Stage.ANSWER: "e.g. guard=ConsistencyGuard()",
-    Stage.PASSAGES: "e.g. a Guard with a calibration",
-}

@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field
 
 from langchain_ragguard.chat_models import GuardedChatModel
 from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.tools import guarded_retriever_tool
 from ragguard import ConsistencyGuard, Passage, Stage, Turn, Verdict
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, DuplicateIdError, InvalidValueError, RefusalError
@@ -37,6 +38,7 @@ WEIGHT = "The lamp weighs 4 kilograms."
 COLOUR = "The lamp is green."
 FALSE = "The lamp is a purple zyzzyva."
 SECRET = "zyzzyva"
+NOTHING = "I don't know: No passage of the knowledge base is close enough to count as evidence."
 REFUSAL = "I can't show an answer to this: At least one claim is not supported by the passages kept."
 
 
@@ -102,11 +104,17 @@ def test_withheld_means_that_nothing_comes_before_the_whole_was_judged() -> None
 
 @pytest.mark.parametrize("mode", ["withhold", "sentence"])
 async def test_of_a_redacted_answer_the_rest_leaves(mode: str) -> None:
-    guard = ConsistencyGuard(LexicalAligner(), policy="redact")
-    model = given(guarded(f"{WEIGHT} {FALSE} {COLOUR}", guard=guard, mode=mode))
+    model = given(guarded(f"{WEIGHT} {FALSE} {COLOUR}", policy="redact", mode=mode))
     for message in await all_ways(model):
         assert " ".join(message.text.split()) == f"{WEIGHT} {COLOUR}"
         assert SECRET not in everything(message)
+
+
+def test_an_annotated_answer_leaves_with_citations_as_data() -> None:
+    message = given(guarded(f"{WEIGHT} {FALSE}", policy="annotate")).invoke(QUESTION)
+    assert message.text == f"{WEIGHT} {FALSE}"
+    assert message.response_metadata["ragguard"]["citations"]
+    json.dumps(message.response_metadata)
 
 
 async def test_an_abstention_becomes_the_guards() -> None:
@@ -117,7 +125,7 @@ async def test_an_abstention_becomes_the_guards() -> None:
 
 @pytest.mark.parametrize("mode", ["withhold", "sentence"])
 def test_a_refusal_is_raised_where_that_is_wanted(mode: str) -> None:
-    model = given(guarded(f"{WEIGHT} {FALSE}", mode=mode, on_refusal="raise"))
+    model = given(guarded(f"{WEIGHT} {FALSE}", mode=mode, policy="raise"))
     with pytest.raises(RefusalError) as raised:
         model.invoke(QUESTION)
     assert SECRET not in f"{raised.value} {raised.value.details}"
@@ -290,7 +298,7 @@ async def test_fields_of_a_structured_answer_are_judged_where_that_is_asked() ->
         assert SECRET not in everything(message)
         assert message.response_metadata["ragguard"]["arguments"][0]["released"] is False
     with pytest.raises(RefusalError):
-        guarded(found_of(FALSE), judged_arguments={"Found": ("answer",)}, on_refusal="raise").invoke(
+        guarded(found_of(FALSE), judged_arguments={"Found": ("answer",)}, policy="raise").invoke(
             QUESTION, passages=PASSAGES
         )
 
@@ -316,21 +324,48 @@ def shown(model: Any, messages: Any, config: Any = None) -> str:
     return str(model.invoke(messages, config).text)
 
 
-def test_documents_that_a_tool_found_since_the_question_are_evidence() -> None:
+def test_what_a_tool_found_since_the_question_is_evidence() -> None:
     model = guarded(WEIGHT)
     assert shown(model, asked_with(CALL, searched(*PASSAGES))) == WEIGHT
     earlier = [HumanMessage("How heavy?"), CALL, searched(*PASSAGES), AIMessage(WEIGHT)]
-    assert shown(model, [*earlier, *asked_with()]) == REFUSAL, "evidence of an earlier question"
-    assert shown(model, asked_with(CALL, searched(*PASSAGES, status="error"))) == REFUSAL, "of a failed tool"
+    assert shown(model, [*earlier, *asked_with()]) == NOTHING, "evidence of an earlier question"
+    assert shown(guarded(WEIGHT, reach="thread"), [*earlier, *asked_with()]) == WEIGHT
+    assert shown(model, asked_with(CALL, searched(*PASSAGES, status="error"))) == NOTHING, "of a failed tool"
 
 
-def test_only_the_tools_named_give_evidence_and_those_by_their_text_too() -> None:
+def test_only_the_tools_named_give_evidence() -> None:
     text = ToolMessage(WEIGHT, tool_call_id="c1", name="search")
-    assert shown(guarded(WEIGHT), asked_with(CALL, text)) == REFUSAL
     assert shown(guarded(WEIGHT, retrieval_tools=("search",)), asked_with(CALL, text)) == WEIGHT
     assert (
-        shown(guarded(WEIGHT, retrieval_tools=("other",)), asked_with(CALL, searched(*PASSAGES))) == REFUSAL
+        shown(guarded(WEIGHT, retrieval_tools=("other",)), asked_with(CALL, searched(*PASSAGES))) == NOTHING
     )
+
+
+async def test_after_a_guarded_retrieval_that_found_nothing_no_answer_is_shown(guarded: Any) -> None:
+    search = guarded_retriever_tool(guarded, "search", "records")
+    call = {"name": "search", "args": {"query": "Who painted the ceiling?"}, "id": "c1", "type": "tool_call"}
+    found = search.invoke(call)
+    inner = ScriptedChatModel(answers=["The ceiling was painted by Giotto."])
+    for mode in ("withhold", "sentence"):
+        model = GuardedChatModel(inner=inner, guard=guarded.guard, mode=mode)
+        for message in await all_ways(model, asked_with(CALL, found)):
+            assert message.text == NOTHING
+            assert message.response_metadata["ragguard"]["reason"] == "no_evidence"
+
+
+def test_the_promise_of_a_guarded_retrieval_stays_with_the_answer(guarded: Any) -> None:
+    search = guarded_retriever_tool(guarded, "search", "records")
+    call = {
+        "name": "search",
+        "args": {"query": "What is the hardness of nickel?"},
+        "id": "c1",
+        "type": "tool_call",
+    }
+    answer = "The hardness of nickel is listed in table nickel hardness."
+    model = GuardedChatModel(inner=ScriptedChatModel(answers=[answer]), guard=guarded.guard)
+    message = model.invoke([HumanMessage("How hard is nickel?"), CALL, search.invoke(call)])
+    assert message.text == answer
+    assert message.response_metadata["ragguard"]["certificates"] == {"retrieval": "valid"}
 
 
 @pytest.mark.parametrize(
@@ -353,9 +388,9 @@ def test_odd_passages_are_errors_that_quote_nothing() -> None:
         guarded(WEIGHT).invoke(QUESTION, passages=[PASSAGES[0], Document(id="weight", page_content="Other.")])
 
 
-async def test_without_evidence_a_claim_is_refused_unless_none_is_required() -> None:
+async def test_without_evidence_no_answer_is_shown_unless_none_is_required() -> None:
     for message in await all_ways(guarded(WEIGHT)):
-        assert message.text == REFUSAL
+        assert message.text == NOTHING
     free = guarded(FALSE, require_evidence=False)
     for message in await all_ways(free):
         assert message.text == FALSE
@@ -379,16 +414,10 @@ async def test_a_callable_may_say_what_is_judged() -> None:
     assert model.invoke("free").text == FALSE
 
 
-def test_a_conversation_without_a_question_is_an_error_before_the_model_is_asked() -> None:
-    model = guarded(WEIGHT)
-    with pytest.raises(InvalidValueError, match="context_extractor"):
-        model.invoke([SystemMessage("Say something.")])
-    assert model.inner.asked == []
-
-
 def test_guards_see_the_question_and_the_conversation_before_it() -> None:
     guard = ScriptedGuard(Stage.ANSWER)
-    guarded(WEIGHT, guard=guard).invoke([HumanMessage("Hello"), AIMessage("Hi"), *asked_with()])
+    asked = [HumanMessage("Hello"), AIMessage("Hi"), *asked_with()]
+    guarded(WEIGHT, guard=guard).invoke(asked, passages=PASSAGES)
     ((_, turn),) = guard.seen
     assert turn.question == QUESTION
     assert [(m.role, m.text) for m in turn.history] == [
@@ -401,7 +430,7 @@ def test_guards_see_the_question_and_the_conversation_before_it() -> None:
 
 async def test_no_guard_runs_on_the_event_loops_thread() -> None:
     guard = ScriptedGuard(Stage.ANSWER, seconds=0.01)
-    model = guarded(f"{WEIGHT} {COLOUR} {WEIGHT}", guard=guard, mode="sentence")
+    model = guarded(f"{WEIGHT} {COLOUR} {WEIGHT}", guard=guard, mode="sentence").bind(passages=PASSAGES)
     await asyncio.gather(*(model.ainvoke(QUESTION) for _ in range(5)))
     _ = [chunk async for chunk in model.astream(QUESTION)]
     assert guard.threads
