@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ragguard._version import __version__
-from ragguard.cli import align, ask, calibrate, check, demo, evaluate, info, questions, rerank, trace
+from ragguard.cli import align, ask, calibrate, check, demo, evaluate, info, questions, rerank, serve, trace
 from ragguard.errors import RagGuardError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(questions.app, name="questions")
 app.add_typer(align.app, name="align")
 app.add_typer(rerank.app, name="rerank")
 app.add_typer(trace.app, name="trace")
+app.command("serve")(serve.serve)
 app.command("info")(info.info)
 app.command("demo")(demo.demo)
 

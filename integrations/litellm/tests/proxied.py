@@ -20,7 +20,7 @@ from ragguard.server import create_guardrail_app
 from tests.server.served import serving
 
 KEY = "k"
-INCREMENTAL = {"streaming_transform_mode": "incremental_diff", "streaming_sampling_rate": 1}
+INCREMENTAL = {"streaming_transform_mode": "incremental_diff", "streaming_sampling_rate": 3}
 AT_THE_END = {"streaming_transform_mode": "incremental_diff", "streaming_end_of_stream_only": True}
 
 
@@ -35,7 +35,7 @@ class Proxy:
     """
 
     def __init__(self, address: str, *, call: str = "call-1", tenant: str = "hash-1", **options: Any) -> None:
-        given = {"api_key": KEY, "guardrail_name": "ragguard", "default_on": True, **options}
+        given = {"api_key": KEY, "guardrail_name": "ragguard", "default_on": True, "timeout": 60, **options}
         self.guardrail: CustomGuardrail = GenericGuardrailAPI(
             api_base=address, event_hook=["pre_call", "post_call"], **given
         )
