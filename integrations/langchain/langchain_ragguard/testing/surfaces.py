@@ -206,16 +206,15 @@ def _beta() -> Iterator[None]:
 
 
 def _checkpoints(runnable: Any, config: Any) -> Iterator[Any]:
-    """The states as a graph tells them, and what its checkpointer stored, pending writes included."""
+    """The state as a graph tells it, and all that its checkpointer stored, pending writes included."""
     if _checkpointed(runnable):
-        yield from runnable.get_state_history(config)
+        yield runnable.get_state(config)
         yield from runnable.checkpointer.list(config)
 
 
 async def _acheckpoints(runnable: Any, config: Any) -> AsyncIterator[Any]:
     if _checkpointed(runnable):
-        async for snapshot in runnable.aget_state_history(config):
-            yield snapshot
+        yield await runnable.aget_state(config)
         async for stored in runnable.checkpointer.alist(config):
             yield stored
 
