@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from numpy.typing import NDArray
 
 from langchain_ragguard import PreferenceCompressor
+from langchain_ragguard.testing.compressor_suite import CompressorSuite
 from ragguard.preference.reranker import PreferenceReranker
 
 QUERY = "which number"
@@ -70,6 +74,40 @@ def test_keeps_the_order_given_where_scores_cannot_be_had() -> None:
     assert {d.metadata["ragguard"]["fallback"] for d in found} == {"scoring"}
 
 
-async def test_compresses_off_the_event_loop() -> None:
-    found = await compressor().acompress_documents(documents(1, 3, 2), QUERY)
-    assert [d.id for d in found] == ["d1", "d2", "d0"]
+def test_the_score_stands_where_other_rerankers_write_theirs_too() -> None:
+    found = compressor().compress_documents(documents(1, 3), QUERY)
+    assert [d.metadata["relevance_score"] for d in found] == [
+        d.metadata["ragguard"]["reranker_score"] for d in found
+    ]
+    (unscored,) = compressor(lambda _: float("nan")).compress_documents(documents(1), QUERY)
+    assert "relevance_score" not in unscored.metadata
+
+
+@pytest.mark.parametrize("where", ["sync", "async"])
+async def test_it_is_a_run_with_a_name(where: str) -> None:
+    names: list[str] = []
+
+    class Runs(BaseCallbackHandler):
+        def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+            names.append(kwargs["name"])
+
+    one = compressor()
+    if where == "sync":
+        one.compress_documents(documents(1), QUERY, callbacks=[Runs()])
+    else:
+        await one.acompress_documents(documents(1), QUERY, callbacks=[Runs()])
+    assert names == ["ragguard.rerank"]
+
+
+class TestPreferenceCompressor(CompressorSuite):
+    @pytest.fixture
+    def compressor(self) -> PreferenceCompressor:
+        return compressor(lambda passage: float(len(passage)))
+
+    @pytest.fixture
+    def documents(self) -> list[Document]:
+        return documents(1, 30, 2)
+
+    @pytest.fixture
+    def query(self) -> str:
+        return QUERY
