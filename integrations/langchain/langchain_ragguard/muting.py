@@ -76,10 +76,11 @@ def muted(model: Runnable[Any, Any]) -> MutedModel:
     """Return the model as one that may be used in a node of a graph without being seen in its stream.
 
     Tools can be bound before or after. The node that judges the answer writes the message
-    that is shown.
+    that is shown. Mute a chain as a whole: around a muted model `astream_events` still shows
+    what the chain hands on.
 
     Args:
-        model: a chat model, with or without tools, or a chain that ends in one.
+        model: a chat model, with or without tools, or a chain with one in it.
     """
     return model if isinstance(model, MutedModel) else MutedModel(model)
 
