@@ -149,8 +149,10 @@ class ConformalDocumentGate:
         if probe:
             check_orientation(through, [q.question for q in asked])
         guard = Guard.calibrate(through, asked, **{"guards": (), **options})
+        if folder is not None:
+            guard.save(folder)
         made = cls(
-            guard if folder is None or guard.calibration is None else str(guard.calibration.save(folder)),
+            guard if folder is None else folder,
             limit=limit,
             on_refuse=on_refuse,
             on_empty=on_empty,
@@ -158,6 +160,10 @@ class ConformalDocumentGate:
         )
         made._loaded = Cut.of(guard)
         return made
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the calibration into a folder, which a gate takes as `calibration`; return its path."""
+        return self._cut().calibration.save(folder)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the component as Haystack writes it into YAML.
