@@ -93,6 +93,35 @@ class StreamGate:
         self._close()
         return self._concluded(await self._pipeline.acheck(self._turn.replace(answer=self.answer)))
 
+    def stop(self) -> Report:
+        """Return the report on the answer as far as the sentence that failed, for a generator stopped there.
+
+        It does not depend on how much more had been pushed. The gate is finished then.
+
+        Raises:
+            InvalidValueError: no part failed, or the gate is already finished.
+        """
+        failure = self._failed()
+        return self._stopped(failure, self._pipeline.check(self._turn.replace(answer=self._read())))
+
+    async def astop(self) -> Report:
+        """`stop`, without blocking the event loop."""
+        failure = self._failed()
+        return self._stopped(failure, await self._pipeline.acheck(self._turn.replace(answer=self._read())))
+
+    def _failed(self) -> Report:
+        if self.failure is None:
+            raise InvalidValueError("no part of the stream failed", hint="finish it")
+        self._close()
+        return self.failure
+
+    def _read(self) -> str:
+        return self.answer[: self._settled]
+
+    def _stopped(self, failure: Report, report: Report) -> Report:
+        # A guard of the stage `stream` may refuse a part that passes as a whole answer.
+        return self._concluded(failure if report.released else report)
+
     def _take(self, text: str) -> _Checks:
         """Ask for one check after another; what it returns is released."""
         if self._finished:

@@ -119,6 +119,42 @@ def test_a_sentence_is_held_until_it_has_ended_for_good() -> None:
     assert stream.released == "The constant math.pi is 3.14. It returns None"
 
 
+@given(answers, cuts)
+def test_where_a_stream_is_stopped_does_not_depend_on_how_much_more_had_come(
+    answer: str, places: list[int]
+) -> None:
+    whole, _ = released_by([answer])
+    cut = gate()
+    for piece in pieces_of(answer, places):
+        cut.push(piece)
+        if cut.failure is not None:
+            break
+    if whole.failure is None:
+        with pytest.raises(InvalidValueError):
+            whole.stop()
+        return
+    (one, other), again = (
+        (g.stop().model_copy(update={"seconds": {}}) for g in (whole, cut)),
+        released_by([answer])[0],
+    )
+    assert not one.released
+    assert answer.startswith(one.turn.answer or "")
+    assert (one.turn, one.reason) == (other.turn, other.reason)
+    assert one.verdicts[-1].details == other.verdicts[-1].details
+    assert asyncio.run(again.astop()).turn == one.turn
+    with pytest.raises(InvalidValueError):
+        whole.finish()
+
+
+def test_a_part_that_only_a_guard_of_the_stream_refuses_stays_refused() -> None:
+    heard = Heard()
+    strict = Fixed(Stage.STREAM, action=Action.REFUSE)
+    stream = StreamGate(Pipeline([strict], observers=[heard]), TURN)
+    assert stream.push("One. Two is more. ") == ""
+    assert not stream.stop().released
+    assert heard.reports
+
+
 def test_an_abbreviation_is_not_taken_for_an_end() -> None:
     stream = gate()
     assert stream.push("It has type float, e.g. ") == ""

@@ -70,7 +70,7 @@ class StandaloneQuestion(RunnableSerializable[dict[str, Any], str]):
         if (self.model is None) is (self.rewriter is None):
             raise ConfigurationError("a standalone question needs either a model or a rewriter")
         if self.messages < 1:
-            raise InvalidValueError(f"messages must be at least 1, got {self.messages}")
+            raise ConfigurationError(f"messages must be at least 1, got {self.messages}")
         if self.rewriter is not None:
             self._rewriter = self.rewriter
             return

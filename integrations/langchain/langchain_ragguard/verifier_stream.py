@@ -118,14 +118,14 @@ class Sentences:
         if self._gate is None:
             asked = self._unopened()
             return (self._pipeline.check(asked), None) if isinstance(asked, Turn) else (asked, None)
-        return self._concluded(self._gate, self._gate.finish())
+        return self._concluded(self._gate.stop() if self.stopped else self._gate.finish())
 
     async def afinish(self) -> tuple[Judged, str | None]:
         """`finish`, without blocking the event loop."""
         if self._gate is None:
             asked = self._unopened()
             return (await self._pipeline.acheck(asked), None) if isinstance(asked, Turn) else (asked, None)
-        return self._concluded(self._gate, await self._gate.afinish())
+        return self._concluded(await (self._gate.astop() if self.stopped else self._gate.afinish()))
 
     def _arrived(self, chunk: Any) -> str:
         """Note a chunk; return the text that the gate has not seen yet."""
@@ -155,11 +155,7 @@ class Sentences:
         self.shown += piece
         return piece
 
-    def _concluded(self, gate: StreamGate, report: Report) -> tuple[Report, str]:
-        failure = gate.failure
-        if failure is not None and not failure.released:
-            # The rest was not read: what refused the part has refused the answer.
-            report = failure if report.released else report
+    def _concluded(self, report: Report) -> tuple[Report, str]:
         return report, _after(self.shown, report.text or "", follows=report.released)
 
 
