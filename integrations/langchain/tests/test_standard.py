@@ -38,4 +38,21 @@ class TestGuardedRetriever(RetrieversIntegrationTests):
 
     @property
     def num_results_arg_name(self) -> str:
+        # `k`, the number of candidates, is part of the calibration; what a call may lower is this.
         return "limit"
+
+
+class TestScoredVectorStoreRetriever(RetrieversIntegrationTests):
+    @property
+    def retriever_constructor(self) -> type[ScoredVectorStoreRetriever]:
+        return ScoredVectorStoreRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        store = InMemoryVectorStore(HashEmbeddings())
+        store.add_documents([Document(id=f"r{i}", page_content=text) for i, text in enumerate(TEXTS)])
+        return {"vectorstore": store, "higher_is_better": True, "metric": "cosine_similarity", "k": 10}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return TEXTS[7]

@@ -188,14 +188,26 @@ class _Runs(BaseCallbackHandler):
         self.open: set[Any] = set()
 
     def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
-        self.parents[kwargs["run_id"]] = kwargs["parent_run_id"]
-        self.open.add(kwargs["run_id"])
+        self._start(**kwargs)
+
+    def on_retriever_start(self, serialized: Any, query: str, **kwargs: Any) -> None:
+        self._start(**kwargs)
+
+    def on_tool_start(self, serialized: Any, input_str: str, **kwargs: Any) -> None:
+        self._start(**kwargs)
 
     def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         self.open.discard(kwargs["run_id"])
 
-    on_retriever_start = on_tool_start = on_chain_start
-    on_retriever_end = on_tool_end = on_chain_end
+    def on_retriever_end(self, documents: Any, **kwargs: Any) -> None:
+        self.open.discard(kwargs["run_id"])
+
+    def on_tool_end(self, output: Any, **kwargs: Any) -> None:
+        self.open.discard(kwargs["run_id"])
+
+    def _start(self, *, run_id: Any, parent_run_id: Any, **_: Any) -> None:
+        self.parents[run_id] = parent_run_id
+        self.open.add(run_id)
 
 
 async def _within_a_run(
