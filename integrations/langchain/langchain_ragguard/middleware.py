@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -23,6 +23,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from langchain_ragguard import muting
+from langchain_ragguard.judging import judging
 from langchain_ragguard.middleware_evidence import Reach
 from langchain_ragguard.middleware_flow import REVIEW, Answering, Flow, Generate, Judge, Shown, Unreadable
 from langchain_ragguard.middleware_gate import RetrievalGate
@@ -31,10 +32,10 @@ from langchain_ragguard.middleware_policy import (
     Policy,
     RagGuardContext,
     carrying_out,
-    pipeline_of,
     settings_in,
 )
 from langchain_ragguard.middleware_review import decided, reviewed
+from ragguard.errors import ConfigurationError, InvalidValueError
 from ragguard.pipeline import Pipeline
 from ragguard.worker import run_on_worker
 
@@ -91,11 +92,14 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
             with a response format is refused.
         unjudged: channels beside the text that are passed on although nothing judges them:
             "reasoning", "logprobs", "extras". None of an answer that is withheld.
+        stream: "withhold" shows an answer once the whole was judged; "sentence" each sentence
+            once it was judged, by the threshold for whole answers. What was shown is not
+            called back; the state then holds the small report.
         name: tells two of these apart.
 
     Raises:
         ConfigurationError: no guard judges answers, or none can carry out the policy.
-        InvalidValueError: policy, max_retries or unjudged cannot be used.
+        InvalidValueError: policy, max_retries, unjudged or stream cannot be used.
     """
 
     state_schema = RagGuardState
@@ -114,12 +118,13 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
         format_documents: Callable[[Sequence[Document]], str] | None = None,
         structured_fields: Sequence[str] | None = None,
         unjudged: Collection[Channel] = (),
+        stream: Literal["withhold", "sentence"] = "withhold",
         name: str = "RagGuardMiddleware",
     ) -> None:
         super().__init__()
         self.tools: Sequence[BaseTool] = ()
         self._name = name
-        self._pipeline = pipeline_of(guard)
+        self._pipeline = judging(guard)
         self._settings = RagGuardContext(policy, max_retries, require_evidence)
         self._pipelines: dict[RagGuardContext, Pipeline] = {}
         self._judging(self._settings)
@@ -136,6 +141,7 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
             reach=reach,
             structured_fields=None if structured_fields is None else tuple(structured_fields),
             unjudged=require_channels(unjudged),
+            aloud=self._pipeline if _require_stream(stream, policy) == "sentence" else None,
         )
 
     @property
@@ -230,6 +236,14 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
         if key not in self._pipelines:
             self._pipelines[key] = carrying_out(self._pipeline, key)
         return self._pipelines[key]
+
+
+def _require_stream(stream: str, policy: Policy | None) -> str:
+    if stream not in ("withhold", "sentence"):
+        raise InvalidValueError('stream must be "withhold" or "sentence"')
+    if stream == "sentence" and policy in ("regenerate", "interrupt"):
+        raise ConfigurationError(f"policy {policy!r} needs the whole answer", hint='stream="withhold"')
+    return stream
 
 
 @dataclass(frozen=True)

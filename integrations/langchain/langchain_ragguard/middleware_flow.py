@@ -17,6 +17,7 @@ from langgraph.types import Command
 
 from langchain_ragguard.critique import critique
 from langchain_ragguard.documents import FACTS
+from langchain_ragguard.middleware_aloud import aloud
 from langchain_ragguard.middleware_evidence import Evidence, Reach, evidence_in, last_human
 from langchain_ragguard.middleware_messages import calling_message, shown_message
 from langchain_ragguard.middleware_policy import RagGuardContext
@@ -24,6 +25,7 @@ from langchain_ragguard.middleware_review import review_request
 from langchain_ragguard.middleware_structured import judged_text
 from ragguard.alignment.guard import ATTEMPT
 from ragguard.errors import ConfigurationError, GenerationError
+from ragguard.pipeline import Pipeline
 from ragguard.types import Action, Report, Turn
 from ragguard.withheld import shown_report, small_report
 
@@ -68,16 +70,16 @@ class Answering:
     reach: Reach = "turn"
     structured_fields: Sequence[str] | None = None
     unjudged: frozenset[str] = frozenset()
+    aloud: Pipeline | None = None
+    """The guards of a model that is heard sentence by sentence; None to withhold until the whole is judged."""
 
     def flow(self, request: ModelRequest[Any], settings: RagGuardContext) -> Flow:
         """Ask for one call after another; what it returns may be shown."""
-        if request.response_format is not None and self.structured_fields is None:
-            raise ConfigurationError(
-                "the agent has a response format, and nothing says which of its fields to judge",
-                hint='structured_fields=["answer"], or () to pass structured responses on unjudged',
-            )
+        self._require_fields(request)
         messages = _messages(request)
         evidence = evidence_in(messages, tools=self.tools, reach=self.reach)
+        if self.aloud is not None:
+            request = request.override(model=aloud(request.model, self.aloud, evidence, settings))
         tried, asked = _Tried.of(request.state, last_human(messages)), request
         while True:
             response = _response((yield Generate(asked)))
@@ -97,6 +99,19 @@ class Answering:
                 return self._shown(answer, report, _Review.of(report, settings, evidence.question), request)
             told = [AIMessage(content=answer.text), HumanMessage(content=critique(report, answer.text))]
             asked = request.override(messages=[*request.messages, *told])
+
+    def _require_fields(self, request: ModelRequest[Any]) -> None:
+        if request.response_format is None:
+            return
+        if self.structured_fields is None:
+            raise ConfigurationError(
+                "the agent has a response format, and nothing says which of its fields to judge",
+                hint='structured_fields=["answer"], or () to pass structured responses on unjudged',
+            )
+        if self.aloud is not None:
+            raise ConfigurationError(
+                "a structured response cannot be shown sentence by sentence", hint='stream="withhold"'
+            )
 
     def _answer(self, response: ModelResponse[Any]) -> _Answer | None:
         """What there is to judge; None where the model only calls tools, or it is judged already."""
@@ -126,7 +141,10 @@ class Answering:
     def _calling(self, response: ModelResponse[Any], tried: _Tried) -> Shown:
         """A turn that calls tools, or one that a guard further in has already judged."""
         passed = replace(response, result=[self._called(m) for m in response.result])
-        return ExtendedModelResponse(passed, Command(update=tried.noted())) if tried.made else passed
+        update = tried.noted() if tried.made else {}
+        if self.aloud is not None and (facts := _facts(response)):
+            update = {**update, REPORT: facts}
+        return ExtendedModelResponse(passed, Command(update=update)) if update else passed
 
     def _unjudged(self, answer: _Answer, evidence: Evidence) -> Shown:
         turn = Turn(question=evidence.question, answer=answer.text)
@@ -270,6 +288,12 @@ def _is_malformed(response: ModelResponse[Any]) -> bool:
     """
     last = response.result[-1] if response.result else None
     return response.structured_response is None and isinstance(last, ToolMessage)
+
+
+def _facts(response: ModelResponse[Any]) -> dict[str, Any]:
+    """What was said of the answer beside it."""
+    messages = [m for m in response.result if isinstance(m, AIMessage)]
+    return dict(messages[-1].response_metadata.get(FACTS) or {}) if messages else {}
 
 
 def _all_or_nothing(report: Report, text: str) -> Report:

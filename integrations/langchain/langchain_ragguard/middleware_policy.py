@@ -9,10 +9,9 @@ from typing import Any, Literal, get_args
 
 from ragguard.alignment.guard import ConsistencyGuard
 from ragguard.errors import ConfigurationError, InvalidValueError
-from ragguard.guard import Guard
 from ragguard.pipeline import Pipeline, Step
 from ragguard.protocols import TurnGuard
-from ragguard.types import Action, Mode, Reason, Stage, Turn, Verdict
+from ragguard.types import Action, Reason, Stage, Turn, Verdict
 from ragguard.worker import run_on_worker
 
 Policy = Literal["refuse", "redact", "annotate", "regenerate", "interrupt", "raise"]
@@ -76,26 +75,6 @@ def settings_in(context: Any) -> RagGuardContext:
     if not isinstance(found, RagGuardContext):
         raise InvalidValueError(f"the context's ragguard settings are a {type(found).__name__}")
     return found
-
-
-def pipeline_of(guard: Any) -> Pipeline:
-    """Return the guards as a pipeline.
-
-    Raises:
-        ConfigurationError: it is no guard, or none of them judges answers.
-    """
-    if isinstance(guard, Guard):
-        pipeline = guard.pipeline
-    elif isinstance(guard, Pipeline):
-        pipeline = guard
-    else:
-        guards = guard if isinstance(guard, list | tuple) else [guard]
-        if any(not isinstance(g, Step | TurnGuard) for g in guards):
-            raise ConfigurationError("guard is neither a Guard, a Pipeline nor guards in a list")
-        pipeline = Pipeline(guards)
-    if not any(Stage.ANSWER in s.guard.stages and s.mode is not Mode.OFF for s in pipeline.steps):
-        raise ConfigurationError("no guard judges answers", hint="e.g. guard=ConsistencyGuard()")
-    return pipeline
 
 
 def carrying_out(pipeline: Pipeline, settings: RagGuardContext) -> Pipeline:
