@@ -128,7 +128,7 @@ def test_regenerate_gives_up_after_its_attempts() -> None:
 def test_a_run_that_ends_before_another_answer_ends_with_the_refusal() -> None:
     hook = AnswerGuardHook(LEXICAL, policy="regenerate")
     out = agent([looked_up(), BAD], hook, max_agent_steps=2).run(asked())
-    assert out["exit_reason"] == "max_agent_steps"
+    assert out["step_count"] == 2
     assert out["last_message"].text.startswith("I can't show an answer")
     assert SECRET not in repr(out)
 

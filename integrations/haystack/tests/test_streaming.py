@@ -293,16 +293,34 @@ async def test_the_pipelines_own_stream_yields_only_what_was_released(
         assert chunks[-1].meta["ragguard"]["released"] is (said == GOOD)
 
 
+async def test_without_the_gate_the_same_streams_show_what_was_withheld(store: Any, folder: Path) -> None:
+    heard = Heard()
+    pipeline = guarded(retrieval(store), ConformalDocumentGate(folder))
+    answering(pipeline, ScriptedChat([BAD]), FactualConsistencyValidator(LEXICAL))
+    pipeline.run({**asking(QUESTION), "llm": {"streaming_callback": heard.now}})
+    assert SECRET in heard.text
+    raw = [chunk.content async for chunk in pipeline.stream(asking(QUESTION))]
+    assert SECRET in "".join(raw)
+
+
+async def test_a_stream_that_is_given_up_has_shown_nothing_unjudged(store: Any, folder: Path) -> None:
+    pipeline = streaming(store, folder, ScriptedChat([f"{GOOD} {GOOD} {BAD}"], size=3), "sentence")
+    async for chunk in pipeline.stream(heard_by(QUESTION, None), streaming_components=["stream"]):
+        assert chunk.content == GOOD + " "
+        break
+
+
 async def test_the_pipelines_own_stream_cannot_bypass_the_gate(store: Any, folder: Path) -> None:
     pipeline = streaming(store, folder, ScriptedChat([BAD]), "withhold")
     chunks: list[StreamingChunk] = []
 
-    async def read() -> None:
-        async for chunk in pipeline.stream(heard_by(QUESTION, None), streaming_components=["llm", "stream"]):
+    async def read(components: list[str] | None) -> None:
+        async for chunk in pipeline.stream(heard_by(QUESTION, None), streaming_components=components):
             chunks.append(chunk)
 
-    with pytest.raises(ValueError, match="streaming_callback"):
-        await read()
+    for components in (["llm", "stream"], None):
+        with pytest.raises(ValueError, match="streaming_callback"):
+            await read(components)
     assert chunks == []
 
 

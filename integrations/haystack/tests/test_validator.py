@@ -3,20 +3,23 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from haystack import Pipeline, tracing
+from haystack import Pipeline, component, tracing
 from haystack.components.builders import AnswerBuilder
+from haystack.components.generators.chat import MockChatGenerator
 from haystack.core.errors import PipelineRuntimeError
-from haystack.dataclasses import ChatMessage, Document, ToolCall
+from haystack.dataclasses import ChatMessage, ChatRole, Document, TextContent, ToolCall
 from haystack.dataclasses.chat_message import ReasoningContent
 
 from haystack_integrations.components.guards.ragguard import (
     ConformalDocumentGate,
     FactualConsistencyValidator,
 )
+from ragguard import ConsistencyGuard
 from ragguard.errors import ConfigurationError, InvalidValueError, RefusalError
 from ragguard.guard import Guard
 from ragguard.pipeline import Pipeline as Guards
@@ -85,8 +88,6 @@ def test_replies_go_their_own_ways_and_together_for_an_answer_builder() -> None:
 
 
 def test_all_text_parts_of_a_reply_are_judged() -> None:
-    from haystack.dataclasses import ChatRole, TextContent
-
     reply = ChatMessage(_role=ChatRole.ASSISTANT, _content=[TextContent(GOOD), TextContent(BAD)])
     assert SECRET not in repr(judged(reply))
 
@@ -284,8 +285,6 @@ def test_raise_reaches_the_caller_of_the_pipeline(store: Any, folder: Path) -> N
 
 
 def test_the_whole_pipeline_comes_back_from_yaml_without_being_allowed(store: Any, folder: Path) -> None:
-    from haystack.components.generators.chat import MockChatGenerator
-
     validator = FactualConsistencyValidator(
         LEXICAL, calibration=folder, policy="regenerate", generator=MockChatGenerator(BAD), id_key="name"
     )
@@ -324,6 +323,21 @@ def test_constructing_makes_no_guard_and_warming_up_makes_it_once() -> None:
     assert validator._pipeline() is made
 
 
+def test_a_generator_of_plain_strings_can_be_connected() -> None:
+    @component
+    class Plain:
+        @component.output_types(replies=list[str])
+        def run(self, prompt: str) -> dict[str, list[str]]:
+            return {"replies": [prompt]}
+
+    pipeline = Pipeline()
+    pipeline.add_component("llm", Plain())
+    pipeline.add_component("verify", FactualConsistencyValidator(by_words()))
+    pipeline.connect("llm.replies", "verify.replies")
+    data = {"llm": {"prompt": GOOD}, "verify": {"query": QUESTION, "documents": EVIDENCE}}
+    assert pipeline.run(data)["verify"]["accepted"][0].text == GOOD
+
+
 # Asynchrony
 
 
@@ -340,7 +354,6 @@ async def test_run_and_run_async_agree(store: Any, folder: Path) -> None:
 
 async def test_concurrent_runs_keep_their_own_evidence_off_the_loops_thread(store: Any, folder: Path) -> None:
     aligner = NotedAligner()
-    from ragguard import ConsistencyGuard
 
     def copied(messages: list[ChatMessage]) -> str:
         metal = next(m for m in METALS if f"of {m}?" in messages[-1].text)
@@ -374,8 +387,6 @@ class Spans(tracing.Tracer):
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
     def trace(self, operation_name: str, tags: Any = None, parent_span: Any = None) -> Any:
-        from contextlib import contextmanager
-
         tags = dict(tags or {})
         self.seen.append((operation_name, tags))
 

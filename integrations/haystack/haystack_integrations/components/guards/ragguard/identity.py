@@ -21,6 +21,10 @@ _TOLD = re.compile(
     r"|revision|deployment|pooling|dtype|precision|truncat|fields"
 )
 """Parameters whose text says how is searched."""
+_IDLE = re.compile(
+    r"progress_bar|.*batch_size|.*timeout|.*retries|.*workers|.*executor|.*embedding|raise_on_failure|.*ssl|device"
+)
+"""Parameters that change how fast or how much is handed over, and not what is found."""
 _MISSING = object()
 
 
@@ -93,7 +97,7 @@ def _takes_text(kind: Any) -> bool:
 
 def _told(name: str, value: Any) -> Any:
     """What of a parameter's value is recorded; `_MISSING` for nothing."""
-    if value is None or value is _MISSING or isinstance(value, Secret | Pipeline):
+    if value is None or value is _MISSING or isinstance(value, Secret | Pipeline) or _IDLE.fullmatch(name):
         return _MISSING
     if isinstance(value, Enum):
         return _plain(value.value)

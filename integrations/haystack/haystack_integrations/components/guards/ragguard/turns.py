@@ -32,9 +32,9 @@ def asked_turn(
         return Turn(question=query, passages=unscored(documents, id_key=id_key))
     try:
         report = Report.model_validate(dict(retrieval))
-    except ValidationError as error:
+    except ValidationError:
         # Its text may quote the report, and so the user.
-        raise InvalidValueError("retrieval is no report", hint="connect the gate's `report`") from error
+        raise InvalidValueError("retrieval is no report", hint="connect the gate's `report`") from None
     if report.turn.query != query:
         raise InvalidValueError("the retrieval's report is about another question")
     if not report.released:
