@@ -38,8 +38,8 @@ class Node(RunnableLambda[Any, Command[Any]]):
         def called(self: Node, state: Any) -> Any:
             return self.invoke(state)
 
-        called.__annotations__ = {"return": Command[Literal[self.goes]]}  # type: ignore[valid-type]
-        self.__call__ = MethodType(called, self)
+        called.__annotations__ = {"return": Command[Literal[self.goes]]}
+        vars(self)["__call__"] = MethodType(called, self)
 
     def __call__(self, state: Any) -> Any:
         """Run the node."""

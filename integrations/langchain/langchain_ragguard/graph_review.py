@@ -75,13 +75,13 @@ def _decided(reply: Any, allowed: Sequence[Decision]) -> tuple[Decision, str]:
         InvalidValueError: it is no decision that is allowed; nothing is shown.
     """
     said = reply if isinstance(reply, Mapping) else {"type": reply}
-    kind = said.get("type")
-    text = said.get("text" if kind == "edit" else "message")
-    given = isinstance(text, str) and bool(text.strip())
-    if kind not in allowed or (kind in ("edit", "respond") and not given):
+    kind = next((known for known in allowed if known == said.get("type")), None)
+    found = said.get("text" if kind == "edit" else "message")
+    text = found if isinstance(found, str) and found.strip() and kind != "approve" else ""
+    if kind is None or (kind in ("edit", "respond") and not text):
         raise InvalidValueError(
             "the run was resumed with no decision that is allowed about the answer",
             hint='{"type": "approve" | "reject"}, {"type": "edit", "text": ...}, {"type": "respond", "message": ...}'
             f"; allowed: {', '.join(allowed)}",
         )
-    return kind, text if given and kind != "approve" else ""
+    return kind, text
