@@ -19,11 +19,13 @@ from pydantic import ConfigDict, PrivateAttr
 from typing_extensions import TypedDict
 
 from langchain_ragguard.documents import FACTS
-from langchain_ragguard.verifier_input import Judged, Keys, as_pipeline, gathered
+from langchain_ragguard.judging import judging
+from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out
+from langchain_ragguard.verifier_input import Judged, Keys, gathered
 from langchain_ragguard.verifier_stream import AsyncUpstream, Sentences, Upstream
-from ragguard.errors import ConfigurationError, RagGuardError
+from ragguard.errors import RagGuardError
 from ragguard.pipeline import Pipeline
-from ragguard.types import Mode, Report, Stage, Turn
+from ragguard.types import Report, Turn
 from ragguard.withheld import shown_report
 from ragguard.worker import run_on_worker
 
@@ -50,13 +52,15 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
     Args:
         guard: a `ragguard.Guard`, a `Pipeline`, or guards and `Step`s in order; one must judge answers.
-        streaming: "withhold" holds an answer back to its end, and passes it on as one;
-            "sentence" passes each sentence on once it is judged releasable together with
-            those before it. A claim passes above the guard's threshold; as long as no
+        mode: how a stream comes out. "withhold" holds an answer back to its end, and passes it
+            on as one; "sentence" passes each sentence on once it is judged releasable together
+            with those before it. A claim passes above the guard's threshold; as long as no
             calibration stands behind that, the report's verdicts say `uncalibrated`. What was
             passed on cannot be called back: after a failure the message follows it.
-        on_refuse: "message" passes on what the guard says instead of the answer; "raise"
-            raises, for `with_fallbacks`, or for `with_retry` around the whole chain.
+        policy: what becomes of an answer that fails: "refuse" passes on the guard's message
+            instead; "redact" what is left of it; "annotate" all of it; "raise" raises, for
+            `with_fallbacks`, or for `with_retry` around the whole chain. None leaves it to the
+            guards. To ask a person is for `RagGuardMiddleware` and `langchain_ragguard.graph`.
         question_key: of the question, a string.
         standalone_key: of the question as it was retrieved with, where a follow-up was rewritten; optional.
         context_key: of the context: documents, strings or a mixture, or one string.
@@ -65,14 +69,14 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
         id_key: metadata key that names a document, as for `GuardedRetriever`.
 
     Raises:
-        ConfigurationError: no guard judges answers.
+        ConfigurationError: no guard judges answers, or none can carry out the policy.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     guard: Any
-    streaming: Literal["withhold", "sentence"] = "withhold"
-    on_refuse: Literal["message", "raise"] = "message"
+    mode: Literal["withhold", "sentence"] = "withhold"
+    policy: Literal["refuse", "redact", "annotate", "raise"] | None = None
     question_key: str = "question"
     standalone_key: str = "standalone"
     context_key: str = "context"
@@ -85,10 +89,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
     def model_post_init(self, context: Any, /) -> None:
         """Refuse guards that would pass on any answer unjudged."""
-        self._pipeline = as_pipeline(self.guard)
-        judging = (s for s in self._pipeline.steps if s.mode is not Mode.OFF)
-        if not any(Stage.ANSWER in s.guard.stages for s in judging):
-            raise ConfigurationError("no guard judges answers", hint="e.g. guard=ConsistencyGuard()")
+        self._pipeline = carrying_out(judging(self.guard), RagGuardContext(policy=self.policy))
         self._keys = Keys(
             question=self.question_key,
             standalone=self.standalone_key,
@@ -111,7 +112,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
         Raises:
             InvalidValueError: a key is missing or holds something else than it should.
-            RefusalError: nothing may be shown, and `on_refuse` is "raise".
+            RefusalError: nothing may be shown, and the policy is "raise".
         """
         return self._call_with_config(self._judge, input, config, **kwargs)
 
@@ -173,7 +174,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     def transform(
         self, input: Iterator[dict[str, Any]], config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Any]]:
-        """Take the chunks of an answer in; yield what of it is judged releasable, as `streaming` says."""
+        """Take the chunks of an answer in; yield what of it is judged releasable, as `mode` says."""
         upstream = Upstream(input)
         judged = self._transform_stream_with_config(upstream, self._transformed(upstream), config, **kwargs)
         try:
@@ -201,7 +202,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
         def transformed(
             chunks: Iterator[dict[str, Any]], run_manager: CallbackManagerForChainRun, config: RunnableConfig
         ) -> Iterator[dict[str, Any]]:
-            if self.streaming == "withhold":
+            if self.mode == "withhold":
                 yield AddableDict(self._judge(gathered(chunks), run_manager, config))
                 return
             sentences = Sentences(self._pipeline, self._keys)
@@ -222,7 +223,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
             run_manager: AsyncCallbackManagerForChainRun,
             config: RunnableConfig,
         ) -> AsyncIterator[dict[str, Any]]:
-            if self.streaming == "withhold":
+            if self.mode == "withhold":
                 given = gathered([chunk async for chunk in chunks])
                 yield AddableDict(await self._ajudge(given, run_manager, config))
                 return
@@ -302,7 +303,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
             raise found
         if isinstance(found, BaseMessage):
             return {"answer": found, "released": True, FACTS: None}
-        if self.on_refuse == "raise":
+        if self.policy == "raise":
             found.raise_for_refusal()
         text = (found.text or "") if rest is None else rest
         return {"answer": text, "released": found.released, FACTS: shown_report(found)}

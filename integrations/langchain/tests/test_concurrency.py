@@ -14,7 +14,7 @@ from ragguard import ConsistencyGuard, Evidence
 from ragguard.alignment.lexical import LexicalAligner
 
 COUNT = 50
-STREAMING: Any = pytest.mark.parametrize("streaming", ["withhold", "sentence"])
+MODES: Any = pytest.mark.parametrize("mode", ["withhold", "sentence"])
 
 
 class Slow(LexicalAligner):
@@ -57,10 +57,10 @@ async def streamed(verifier: RagGuardVerifier, number: int) -> dict[str, Any]:
     return {**chunks[-1], "answer": "".join(c["answer"] for c in chunks)}
 
 
-@STREAMING
-async def test_fifty_at_once_get_their_own_evidence_in_order_off_the_loops_thread(streaming: Any) -> None:
+@MODES
+async def test_fifty_at_once_get_their_own_evidence_in_order_off_the_loops_thread(mode: Any) -> None:
     aligner = Slow(0.004)
-    verifier = RagGuardVerifier(guard=ConsistencyGuard(aligner), streaming=streaming)
+    verifier = RagGuardVerifier(guard=ConsistencyGuard(aligner), mode=mode)
     for found in (
         await asyncio.gather(*(verifier.ainvoke(given(n)) for n in range(COUNT))),
         await asyncio.gather(*(streamed(verifier, n) for n in range(COUNT))),

@@ -61,7 +61,7 @@ def chunked(draw: st.DrawFn) -> tuple[str, list[str]]:
     return answer, [answer[a:b] for a, b in pairwise(edges)]
 
 
-def chain(pieces: list[str], guard: Any, streaming: Any) -> Runnable[Any, Any]:
+def chain(pieces: list[str], guard: Any, mode: Any) -> Runnable[Any, Any]:
     """A model that says the pieces, and the verifier."""
 
     def model(_: Iterator[Any]) -> Iterator[dict[str, Any]]:
@@ -73,7 +73,7 @@ def chain(pieces: list[str], guard: Any, streaming: Any) -> Runnable[Any, Any]:
         for chunk in model(iter(())):
             yield chunk
 
-    return RunnableGenerator(model, amodel) | RagGuardVerifier(guard=guard, streaming=streaming)
+    return RunnableGenerator(model, amodel) | RagGuardVerifier(guard=guard, mode=mode)
 
 
 def followed(stream: Iterator[dict[str, Any]], noting: Noting, answer: str) -> tuple[str, dict[str, Any]]:

@@ -92,6 +92,17 @@ def test_of_a_redacted_answer_what_was_cut_out_is_not_passed_on() -> None:
     assert "purple" not in json.dumps(found)
 
 
+def test_the_policy_says_what_becomes_of_an_answer_that_fails() -> None:
+    given = {**GIVEN, "answer": f"{TRUE} Bananas are purple."}
+    assert guard(policy="refuse").invoke(given)["answer"].startswith("I can't show")
+    assert guard(policy="redact").invoke(given)["answer"].strip() == TRUE
+    assert guard(policy="annotate").invoke(given)["answer"] == given["answer"]
+    with pytest.raises(RefusalError):
+        guard(policy="raise").invoke(given)
+    with pytest.raises(ConfigurationError, match="redact"):
+        RagGuardVerifier(guard=ScriptedGuard(Stage.ANSWER), policy="redact")
+
+
 @pytest.mark.parametrize(
     "context", [CONTEXT, CONTEXT[0], CONTEXT[0].page_content, [CONTEXT[0].page_content], (*CONTEXT, "More.")]
 )
@@ -219,7 +230,7 @@ async def test_a_batch_of_a_whole_chain_is_one_pass_too() -> None:
 @pytest.mark.parametrize("where", ["sync", "async"])
 async def test_what_is_wrong_with_one_of_a_batch_is_raised_or_returned_in_its_place(where: str) -> None:
     inputs = [{**GIVEN, "answer": TRUE}, {**GIVEN}, {**GIVEN, "answer": FALSE}]
-    strict = guard(on_refuse="raise")
+    strict = guard(policy="raise")
     if where == "sync":
         found = strict.batch(inputs, return_exceptions=True)
         with pytest.raises(InvalidValueError):
@@ -332,7 +343,7 @@ LONG = " ".join([TRUE] * 4)
 
 async def test_a_stream_given_up_ends_its_upstream_and_shows_nothing_more() -> None:
     watched = Watched(LONG)
-    stream = watched.chain(streaming="sentence").astream({})
+    stream = watched.chain(mode="sentence").astream({})
     first = await anext(stream)
     assert TRUE.startswith(first["answer"].strip())
     await stream.aclose()  # type: ignore[attr-defined]
@@ -342,7 +353,7 @@ async def test_a_stream_given_up_ends_its_upstream_and_shows_nothing_more() -> N
     assert watched.read < len(LONG)
 
     kept = Watched(LONG)
-    sync = kept.chain(streaming="sentence").stream({})
+    sync = kept.chain(mode="sentence").stream({})
     next(sync)
     sync.close()  # type: ignore[attr-defined]
     assert list(sync) == []
@@ -382,7 +393,7 @@ RICH = [Document(page_content=f"{CONTEXT[0].page_content} {MORE}")]
 
 
 def by_sentence(text: str, **options: Any) -> Runnable[Any, Any]:
-    return answering(text) | guard(streaming="sentence", **options)
+    return answering(text) | guard(mode="sentence", **options)
 
 
 @pytest.mark.parametrize("where", ["sync", "async"])
@@ -418,7 +429,7 @@ async def test_after_a_sentence_that_fails_only_the_message_follows(where: str) 
 async def test_the_rest_of_a_failing_answer_is_not_waited_for() -> None:
     for text in (f"{FALSE} {LONG}", f"{TRUE} {FALSE} {LONG}"):
         watched = Watched(text)
-        found = [c async for c in watched.chain(streaming="sentence").astream({})]
+        found = [c async for c in watched.chain(mode="sentence").astream({})]
         assert found[-1]["released"] is False
         assert watched.read < len(text)
 
@@ -426,7 +437,7 @@ async def test_the_rest_of_a_failing_answer_is_not_waited_for() -> None:
 def test_a_redacted_answer_goes_on_where_the_shown_part_ended() -> None:
     redacting = ConsistencyGuard(LexicalAligner(), policy="redact")
     chain = answering(f"{TRUE} Bananas are purple. {MORE}") | RagGuardVerifier(
-        guard=redacting, streaming="sentence"
+        guard=redacting, mode="sentence"
     )
     found = list(chain.stream({"question": QUESTION, "context": RICH}))
     whole = found[0] + found[1]
@@ -443,7 +454,7 @@ def test_context_that_comes_late_is_judged_by_and_nothing_is_shown_before_it() -
         yield {"context": RICH}
         yield {"answer": TRUE}
 
-    pieces = [c["answer"] for c in (RunnableGenerator(late) | guard(streaming="sentence")).stream({})]
+    pieces = [c["answer"] for c in (RunnableGenerator(late) | guard(mode="sentence")).stream({})]
     assert "".join(pieces) == f"{TRUE} {MORE} {TRUE}"
     assert pieces[0] == f"{TRUE} "
 
@@ -454,20 +465,20 @@ def test_a_stream_that_lacks_a_key_is_an_error_and_shows_nothing(missing: str) -
         yield {key: value for key, value in {**GIVEN, "answer": TRUE}.items() if key != missing}
 
     with pytest.raises(InvalidValueError, match=missing):
-        next((RunnableGenerator(lacking) | guard(streaming="sentence")).stream({}))
+        next((RunnableGenerator(lacking) | guard(mode="sentence")).stream({}))
 
 
 def test_after_a_retrieval_without_evidence_no_sentence_is_streamed(
     guarded: GuardedRetriever, whole: RagGuardVerifier
 ) -> None:
     given = {"report": guarded.report("Who painted the ceiling?"), "answer": "Bananas are purple."}
-    (only,) = RagGuardVerifier(guard=guarded.guard, streaming="sentence").stream(given)
+    (only,) = RagGuardVerifier(guard=guarded.guard, mode="sentence").stream(given)
     assert only == whole.invoke(given)
 
 
 async def test_messages_are_streamed_as_text() -> None:
     model = FakeListChatModel(responses=[f"{TRUE} {MORE}"])
-    chain = RunnablePassthrough.assign(answer=RunnableLambda(str) | model) | guard(streaming="sentence")
+    chain = RunnablePassthrough.assign(answer=RunnableLambda(str) | model) | guard(mode="sentence")
     found = [c async for c in chain.astream({"question": QUESTION, "context": RICH})]
     assert [c["answer"] for c in found] == [f"{TRUE} ", MORE]
 
@@ -478,9 +489,9 @@ async def test_messages_are_streamed_as_text() -> None:
 CALLING = AIMessage("", tool_calls=[{"name": "search", "args": {"q": "x"}, "id": "1"}])
 
 
-@pytest.mark.parametrize("streaming", ["withhold", "sentence"])
-async def test_a_message_that_only_calls_tools_passes_unjudged(streaming: Any) -> None:
-    verifier = guard(streaming=streaming)
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_a_message_that_only_calls_tools_passes_unjudged(mode: Any) -> None:
+    verifier = guard(mode=mode)
     (chunk,) = verifier.stream({**GIVEN, "answer": CALLING})
     found = await verifier.ainvoke({"answer": CALLING})
     assert chunk == found == {"answer": CALLING, "released": True, "ragguard": None}
@@ -533,7 +544,7 @@ async def test_every_way_of_calling_is_one_run_with_its_name_tags_and_decision(h
         case "astream":
             [c async for c in guard().astream(given, config)]
         case _:
-            [c async for c in guard(streaming="sentence").astream(given, config)]
+            [c async for c in guard(mode="sentence").astream(given, config)]
     assert runs.started == [("verify", ["a"])]
     assert (runs.ended, runs.failed) == (1, [])
     (event,) = runs.events
@@ -551,7 +562,7 @@ def test_its_run_is_named_after_the_class_unless_named() -> None:
 
 
 def test_a_refusal_is_data_or_raised_and_then_another_chain_may_answer() -> None:
-    strict = guard(on_refuse="raise")
+    strict = guard(policy="raise")
     with pytest.raises(RefusalError):
         strict.invoke({**GIVEN, "answer": FALSE})
     with pytest.raises(RefusalError):
@@ -563,7 +574,7 @@ def test_a_refusal_is_data_or_raised_and_then_another_chain_may_answer() -> None
 async def test_with_retry_around_the_chain_the_model_is_asked_again() -> None:
     model = FakeListChatModel(responses=[FALSE, TRUE])
     chain = RunnablePassthrough.assign(answer=RunnableLambda(str) | model | StrOutputParser()) | guard(
-        on_refuse="raise"
+        policy="raise"
     )
     retried = chain.with_retry(
         retry_if_exception_type=(RefusalError,), wait_exponential_jitter=False, stop_after_attempt=2
@@ -576,9 +587,9 @@ async def test_it_can_be_bound_configured_assigned_and_used_as_a_tool() -> None:
     given = {**GIVEN, "answer": TRUE}
     assert guard().with_config(tags=["x"]).invoke(given)["released"]
     assert guard().bind().invoke(given)["released"]
-    strict = guard().configurable_fields(on_refuse=ConfigurableField(id="on_refuse"))
+    strict = guard().configurable_fields(policy=ConfigurableField(id="policy"))
     with pytest.raises(RefusalError):
-        strict.with_config(configurable={"on_refuse": "raise"}).invoke({**GIVEN, "answer": FALSE})
+        strict.with_config(configurable={"policy": "raise"}).invoke({**GIVEN, "answer": FALSE})
     assert_withheld(strict.invoke({**GIVEN, "answer": FALSE}))
     assigned = RunnablePassthrough.assign(verified=guard()).invoke(given)
     assert assigned["question"] == QUESTION
