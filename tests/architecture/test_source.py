@@ -10,7 +10,13 @@ import pytest
 import ragguard
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = sorted([*ROOT.glob("ragguard/**/*.py"), *ROOT.glob("integrations/*/langchain_ragguard/**/*.py")])
+PACKAGES = (
+    "ragguard",
+    "integrations/langchain/langchain_ragguard",
+    "integrations/llama_index/llama_index_ragguard",
+    "integrations/haystack/haystack_integrations",
+)
+LIBRARY = sorted(path for package in PACKAGES for path in ROOT.glob(f"{package}/**/*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in LIBRARY]
 LONGEST = 400
 SAYS_NOTHING = {"common", "helpers", "misc", "utils"}
