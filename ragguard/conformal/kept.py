@@ -10,7 +10,7 @@ from typing import Any
 
 from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.observations import ranked
-from ragguard.types import Passage, Report, Verdict
+from ragguard.types import Mode, Passage, Report, Verdict
 
 RETRIEVAL_SCORE = "retrieval_score"
 """Under it stands the score as the retriever gave it, in its own direction."""
@@ -50,7 +50,7 @@ def kept_facts(
     if not report.released:
         return {}
     verdict = next((v for v in report.verdicts if v.guard == cut), None)
-    nonconformity = _nonconformity(verdict, candidates, calibration)
+    nonconformity = _nonconformity(verdict, _as_cut(report, candidates, cut), calibration)
     certificate = certificate_facts(report)
     found = {}
     for passage in report.passages:
@@ -86,13 +86,25 @@ def certificate_facts(report: Report) -> dict[str, Any]:
     return certificate.model_dump(mode="json", include=_SAID, exclude_none=True)
 
 
+def _as_cut(report: Report, candidates: Sequence[Passage], cut: str) -> Sequence[Passage]:
+    """The candidates as the cut was given them: guards before it may have dropped or rescored some."""
+    for verdict in report.verdicts:
+        if verdict.guard == cut:
+            break
+        if verdict.mode is not Mode.SHADOW and verdict.revised is not None:
+            candidates = verdict.revised.passages or ()
+    return candidates
+
+
 def _nonconformity(
     verdict: Verdict | None, candidates: Sequence[Passage], calibration: Calibration
 ) -> Mapping[str, float]:
-    """Nonconformity by passage; empty where a guard before the cut changed what it was computed from."""
-    similarities = [float(p.score or 0.0) for p in candidates]
-    if verdict is None or verdict.details.get("candidates") != len(similarities):
+    """Nonconformity by passage; empty where the cut did not judge by these scores."""
+    if verdict is None or verdict.details.get("candidates") != len(candidates):
         return {}
+    if any(p.score is None for p in candidates):
+        return {}
+    similarities = [float(p.score or 0.0) for p in candidates]
     ids, values = ranked([p.id for p in candidates], similarities)
     return dict(zip(ids, calibration.score(values).tolist(), strict=True))
 
