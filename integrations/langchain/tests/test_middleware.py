@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import create_retriever_tool, tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from langchain_ragguard import GuardedRetriever, ScoredVectorStoreRetriever
@@ -32,6 +33,8 @@ from ragguard.errors import (
     InvalidValueError,
     RefusalError,
 )
+from ragguard.types import Stage, Turn, Verdict
+from ragguard.worker import run_on_worker
 
 QUESTION = "What is the hardness of nickel?"
 SOURCE = "The hardness of nickel is 4 on the scale of Mohs."
@@ -539,6 +542,90 @@ def test_two_of_different_names_go_together() -> None:
     guards = [RagGuardMiddleware(GUARD), RagGuardMiddleware(GUARD, name="again")]
     found = asked(create_agent(model, tools=[search], middleware=guards))
     assert str(last(found).content).startswith("I can't show an answer")
+
+
+class Slow:
+    """A guard that takes its time, and notes its threads."""
+
+    name, stages = "slow", frozenset({Stage.ANSWER})
+
+    def __init__(self, seconds: float) -> None:
+        self.threads: set[int] = set()
+        self.began = threading.Event()
+        self._seconds = seconds
+
+    def check(self, turn: Turn, stage: Stage, /) -> Verdict:
+        self.threads.add(threading.get_ident())
+        self.began.set()
+        time.sleep(self._seconds)
+        return GUARD.check(turn, stage)
+
+    async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
+        return await run_on_worker(self.check, turn, stage)
+
+
+async def test_each_of_fifty_answers_at_once_rests_on_its_own_evidence() -> None:
+    @tool("search")
+    def look_up(query: str) -> str:
+        """Look something up."""
+        return f"Tram {query} leaves platform {query}{query}."
+
+    def said(messages: list[BaseMessage]) -> str | AIMessage:
+        number = str(messages[0].text)
+        return str(messages[-1].text) if isinstance(messages[-1], ToolMessage) else calls(number)
+
+    slow = Slow(0.01)
+    runnable = agent(said, look_up, guard=slow)
+    found = await asyncio.gather(
+        *(
+            runnable.ainvoke({"messages": [HumanMessage(str(i))]}, {"configurable": {"thread_id": str(i)}})
+            for i in range(50)
+        )
+    )
+    assert [last(f).content for f in found] == [f"Tram {i} leaves platform {i}{i}." for i in range(50)]
+    assert all(facts(f)["released"] for f in found)
+    passages = [Report.model_validate(f["ragguard"]).passages for f in found]
+    assert [p[0].text for p in passages] == [last(f).content for f in found]
+    assert threading.get_ident() not in slow.threads
+
+
+async def test_a_run_that_is_cancelled_while_it_is_judged_writes_no_answer() -> None:
+    slow = Slow(0.2)
+    runnable = agent(after_tools(TRUE), search, guard=slow)
+    task = asyncio.create_task(runnable.ainvoke({"messages": [HumanMessage(QUESTION)]}, thread()))
+    assert await asyncio.to_thread(slow.began.wait, 20)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert runnable.get_state(thread()).values["messages"][-1].type == "tool"
+
+
+def test_a_middleware_further_in_may_interrupt_around_the_model() -> None:
+    class Asking(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(request) if interrupt("Go on?") == "yes" else AIMessage("Stopped.")
+
+    model = ScriptedChatModel(script=[TRUE])
+    runnable = create_agent(
+        model, middleware=[RagGuardMiddleware(GUARD), Asking()], checkpointer=InMemorySaver()
+    )
+    assert asked(runnable)["__interrupt__"][0].value == "Go on?"
+    assert model.prompts == []
+    found = runnable.invoke(Command(resume="yes"), thread())
+    assert facts(found)["reason"] == "no_evidence"
+
+
+def test_documents_read_back_from_a_checkpoint_are_documents_still() -> None:
+    @tool("search", response_format="content_and_artifact")
+    def look_up(query: str) -> tuple[str, list[Document]]:
+        """Look something up."""
+        return "Found.", [Document(id="nickel", page_content=SOURCE)]
+
+    runnable = agent(after_tools(FALSE, TRUE), look_up, reach="thread")
+    asked(runnable)
+    found = asked(runnable, "And once more?")
+    assert facts(found)["passages"] == ["nickel"]
+    assert last(found).content == TRUE
 
 
 def test_threads_share_one_middleware() -> None:
