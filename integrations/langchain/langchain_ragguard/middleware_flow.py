@@ -83,7 +83,9 @@ class Answering:
         tried, asked = _Tried.of(request.state, last_human(messages)), request
         while True:
             response = _response((yield Generate(asked)))
-            if _is_malformed(response):
+            if request.response_format is not None and _is_malformed(response):
+                if pending := _pending(response):
+                    return self._calling(pending, tried)
                 tried.count_malformed()
                 asked = asked.override(messages=[*asked.messages, *response.result])
                 continue
@@ -294,6 +296,21 @@ def _facts(response: ModelResponse[Any]) -> dict[str, Any]:
     """What was said of the answer beside it."""
     messages = [m for m in response.result if isinstance(m, AIMessage)]
     return dict(messages[-1].response_metadata.get(FACTS) or {}) if messages else {}
+
+
+def _pending(response: ModelResponse[Any]) -> ModelResponse[Any] | None:
+    """The calls beside a malformed structured response that are still to be made; None for none.
+
+    They are made first. The response itself is forgotten, with the error that quotes it.
+    """
+    message = next(m for m in reversed(response.result) if isinstance(m, AIMessage))
+    answered = {m.tool_call_id for m in response.result if isinstance(m, ToolMessage)}
+    calls = [call for call in message.tool_calls if call["id"] not in answered]
+    if not calls:
+        return None
+    # Content and raw calls of the provider's hold the response once more.
+    only = {"content": "", "tool_calls": calls, "invalid_tool_calls": [], "additional_kwargs": {}}
+    return ModelResponse(result=[message.model_copy(update=only)])
 
 
 def _all_or_nothing(report: Report, text: str) -> Report:

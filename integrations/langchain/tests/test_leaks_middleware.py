@@ -241,6 +241,29 @@ def test_a_structured_response_is_mended_unseen(way: str) -> None:
     assert without(seen, TRUE) == []
 
 
+@both_ways
+def test_of_a_malformed_response_beside_a_call_the_call_alone_is_left(way: str) -> None:
+    wrong = {"name": "Reply", "args": {"text": FALSE}, "id": "r0"}
+    both = AIMessage("", tool_calls=[*CALLS.tool_calls, wrong])
+
+    def said(messages: list[BaseMessage]) -> AIMessage:
+        return reply(TRUE) if any(isinstance(m, ToolMessage) for m in messages) else both
+
+    options: dict[str, Any] = {"response_format": ToolStrategy(Reply), "structured_fields": ["answer"]}
+    seen = recorded(agent(said, **options), way)
+    assert leaks(seen, SECRET) == []
+    assert without(seen, TRUE) == []
+
+
+@both_ways
+def test_a_model_that_never_keeps_to_the_schema_ends_in_an_error_without_its_words(way: str) -> None:
+    wrong = AIMessage("", tool_calls=[{"name": "Reply", "args": {"text": FALSE}, "id": "r0"}])
+    options: dict[str, Any] = {"response_format": ToolStrategy(Reply), "structured_fields": ["answer"]}
+    seen = recorded(agent(answering(wrong), **options), way, errors=(GenerationError,))
+    assert leaks(seen, SECRET) == []
+    assert without(seen, "no usable structured response") == []
+
+
 # In company
 
 
