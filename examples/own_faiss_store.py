@@ -49,7 +49,6 @@ def main() -> None:
         scored = {"score_key": "distance", "higher_is_better": False, "identity": "trams.faiss of 1 May"}
         made = GuardedRetriever.calibrate(RunnableLambda(search), questions, alpha=0.1, score="gap", **scored)
         made.save(Path(folder, "calibrated"))
-
         retriever = GuardedRetriever(base=RunnableLambda(search), guard=Path(folder, "calibrated"), **scored)
         for question in (asked.format("tram 3 of Bergen"), "Who painted the ceiling?"):
             kept = retriever.invoke(question)

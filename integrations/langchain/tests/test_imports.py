@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 USES = """
 import sys
 import langchain_ragguard
@@ -39,3 +41,23 @@ def test_of_langchain_the_core_alone_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", USES], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_the_middleware_is_there_once_it_is_asked_for() -> None:
+    import langchain_ragguard
+    from langchain_ragguard.middleware import RagGuardMiddleware
+
+    assert langchain_ragguard.RagGuardMiddleware is RagGuardMiddleware
+    with pytest.raises(AttributeError):
+        _ = langchain_ragguard.RagGuardRunnable
+
+
+def test_without_langchain_the_middleware_says_what_it_needs() -> None:
+    code = (
+        "import sys; sys.modules['langchain'] = None\n"
+        "import langchain_ragguard\n"
+        "try:\n    langchain_ragguard.RagGuardMiddleware\n"
+        "except langchain_ragguard.MissingDependencyError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "langchain-ragguard[middleware]" in done.stdout, done.stderr

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from langchain_core.runnables import (
     RunnablePassthrough,
 )
 
-from langchain_ragguard import GuardedRetriever, RagGuardVerifier
+from langchain_ragguard import GuardedChatModel, GuardedRetriever, RagGuardVerifier
 from ragguard import (
     Action,
     ConsistencyGuard,
@@ -619,6 +620,20 @@ async def test_streams_are_clean_and_events_show_the_upstream_model_by_design() 
     assert "purple" not in str(ours)
     (decision,) = [e for e in events if e["event"] == "on_custom_event"]
     assert decision["name"] == "ragguard.decision"
+
+
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_with_a_guarded_model_the_events_are_clean_too(mode: Any) -> None:
+    model = GuardedChatModel(
+        inner=FakeListChatModel(responses=[f"{TRUE} {FALSE}"]),
+        guard=ConsistencyGuard(LexicalAligner()),
+        mode=mode,
+    )
+    chain = RunnableLambda(itemgetter("question")) | model.bind(passages=CONTEXT) | StrOutputParser()
+    events = [event async for event in chain.astream_events(dict(GIVEN), version="v2")]
+    assert any(event["event"] == "on_chat_model_stream" for event in events)
+    assert "purple" not in str(events)
+    assert "purple" not in "".join(chain.stream(dict(GIVEN)))
 
 
 # With a retrieval
