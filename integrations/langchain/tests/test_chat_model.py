@@ -18,10 +18,11 @@ from langchain_core.messages import (
 )
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from pydantic import BaseModel, Field
 
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.tools import guarded_retriever_tool
 from ragguard import ConsistencyGuard, Passage, Stage, Turn, Verdict
 from ragguard.alignment.lexical import LexicalAligner
@@ -44,7 +45,7 @@ REFUSAL = "I can't show an answer to this: At least one claim is not supported b
 
 def guarded(*answers: str | AIMessage, **options: Any) -> GuardedChatModel:
     made = {"guard": ConsistencyGuard(LexicalAligner()), **options}
-    return GuardedChatModel(inner=ScriptedChatModel(answers=answers), **made)
+    return GuardedChatModel(inner=ScriptedProvider(answers=answers), **made)
 
 
 def given(model: GuardedChatModel) -> Any:
@@ -168,7 +169,7 @@ def loud(text: str) -> AIMessage:
 @pytest.mark.parametrize("tools", [False, True])
 async def test_nothing_withheld_leaves_by_another_channel(mode: str, tools: bool) -> None:
     model: Any = GuardedChatModel(
-        inner=ScriptedChatModel(answers=[loud(FALSE)], others=[AIMessage(FALSE), loud(FALSE)]),
+        inner=ScriptedProvider(answers=[loud(FALSE)], others=[AIMessage(FALSE), loud(FALSE)]),
         guard=ConsistencyGuard(LexicalAligner()),
         mode=mode,
     )
@@ -184,7 +185,7 @@ async def test_nothing_withheld_leaves_by_another_channel(mode: str, tools: bool
 
 
 async def test_of_several_candidates_the_first_is_judged_and_the_others_stay() -> None:
-    inner = ScriptedChatModel(answers=[WEIGHT], others=[AIMessage(FALSE)])
+    inner = ScriptedProvider(answers=[WEIGHT], others=[AIMessage(FALSE)])
     model = GuardedChatModel(inner=inner, guard=ConsistencyGuard(LexicalAligner()))
     result = await model.agenerate([[HumanMessage(QUESTION)]], passages=PASSAGES, n=2)
     assert [[g.text for g in one] for one in result.generations] == [[WEIGHT]]
@@ -201,7 +202,7 @@ def test_what_leaves_of_the_facts_are_names_and_numbers() -> None:
 
 async def test_what_the_model_raises_is_raised() -> None:
     model = GuardedChatModel(
-        inner=ScriptedChatModel(answers=[f"{WEIGHT} {FALSE}"], error=RuntimeError("connection lost")),
+        inner=ScriptedProvider(answers=[f"{WEIGHT} {FALSE}"], error=RuntimeError("connection lost")),
         guard=ConsistencyGuard(LexicalAligner()),
         mode="sentence",
     ).bind(passages=PASSAGES)
@@ -345,7 +346,7 @@ async def test_after_a_guarded_retrieval_that_found_nothing_no_answer_is_shown(g
     search = guarded_retriever_tool(guarded, "search", "records")
     call = {"name": "search", "args": {"query": "Who painted the ceiling?"}, "id": "c1", "type": "tool_call"}
     found = search.invoke(call)
-    inner = ScriptedChatModel(answers=["The ceiling was painted by Giotto."])
+    inner = ScriptedProvider(answers=["The ceiling was painted by Giotto."])
     for mode in ("withhold", "sentence"):
         model = GuardedChatModel(inner=inner, guard=guarded.guard, mode=mode)
         for message in await all_ways(model, asked_with(CALL, found)):
@@ -362,7 +363,7 @@ def test_the_promise_of_a_guarded_retrieval_stays_with_the_answer(guarded: Any) 
         "type": "tool_call",
     }
     answer = "The hardness of nickel is listed in table nickel hardness."
-    model = GuardedChatModel(inner=ScriptedChatModel(answers=[answer]), guard=guarded.guard)
+    model = GuardedChatModel(inner=ScriptedProvider(answers=[answer]), guard=guarded.guard)
     message = model.invoke([HumanMessage("How hard is nickel?"), CALL, search.invoke(call)])
     assert message.text == answer
     assert message.response_metadata["ragguard"]["certificates"] == {"retrieval": "valid"}
@@ -441,9 +442,7 @@ async def test_each_of_many_calls_is_judged_by_its_own_passages() -> None:
     def echoed(messages: Any, _: Any) -> str:
         return f"The lamp weighs {messages[-1].text} kilograms."
 
-    model = GuardedChatModel(
-        inner=ScriptedChatModel(answers=echoed), guard=ConsistencyGuard(LexicalAligner())
-    )
+    model = GuardedChatModel(inner=ScriptedProvider(answers=echoed), guard=ConsistencyGuard(LexicalAligner()))
 
     async def one(number: int, true: int) -> str:
         config: Any = {"configurable": {"ragguard_passages": [f"The lamp weighs {true} kilograms."]}}
@@ -463,7 +462,7 @@ def test_a_stream_that_is_given_up_closes_the_models() -> None:
     assert model.inner.streams["pieces"] < 60
 
 
-class Slow(ScriptedChatModel):
+class Slow(ScriptedProvider):
     """Waits between two pieces, and tells that it has begun."""
 
     begun: Any = Field(default_factory=asyncio.Event)
@@ -555,7 +554,7 @@ def test_a_handler_may_be_declared_a_tracer() -> None:
 
 
 def test_it_says_of_itself_what_the_model_inside_says() -> None:
-    inner = ScriptedChatModel(answers=[WEIGHT], profile={"structured_output": True, "tool_calling": True})
+    inner = ScriptedProvider(answers=[WEIGHT], profile={"structured_output": True, "tool_calling": True})
     model = GuardedChatModel(inner=inner, guard=ConsistencyGuard(LexicalAligner()))
     assert model.profile == {"tool_calling": True}
     assert model._get_ls_params()["ls_model_name"] == "scripted"
@@ -589,3 +588,19 @@ def test_a_guard_that_lets_parts_out_is_asked_about_parts() -> None:
     ]
     assert next(t for t in texts if t) == WEIGHT[:4]
     assert "".join(texts) == f"{WEIGHT} {COLOUR}"
+
+
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+@pytest.mark.parametrize(
+    "answer",
+    [f"{WEIGHT} {COLOUR}", f"{WEIGHT} {FALSE}", CALL, loud(FALSE)],
+    ids=["shown", "refused", "call", "loud"],
+)
+async def test_its_protocol_events_obey_the_protocol(mode: str, answer: Any) -> None:
+    model = guarded(answer, mode=mode)
+    events = list(model.stream_events(QUESTION, version="v3", passages=PASSAGES))
+    aevents = [e async for e in await model.astream_events(QUESTION, version="v3", passages=PASSAGES)]
+    for seen in (events, aevents):
+        assert seen
+        assert_valid_event_stream(seen)
+        assert SECRET not in json.dumps(seen)

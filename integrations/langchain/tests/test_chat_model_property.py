@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.testing.provider import ScriptedProvider
 from ragguard import ConsistencyGuard, Passage, Pipeline, Turn
 from ragguard.alignment.lexical import LexicalAligner
 
@@ -25,7 +25,7 @@ REFUSALS = ("I can't show an answer to this:", "I don't know:")
 answers = st.lists(st.sampled_from(TRUE * 3 + FALSE + OTHER), min_size=1, max_size=6).map(" ".join)
 
 
-class Cut(ScriptedChatModel):
+class Cut(ScriptedProvider):
     """Says a text in pieces that end at the places given."""
 
     places: list[int]
@@ -70,10 +70,10 @@ def test_what_comes_out_is_released_sentences_and_the_guards_message(text: str, 
 @given(text=answers, one=st.lists(st.integers(1, 200), max_size=12), two=st.integers(1, 30))
 def test_the_same_comes_out_however_the_answer_is_cut(text: str, one: list[int], two: int) -> None:
     async def asynchronously() -> str:
-        inner = ScriptedChatModel(answers=[text], size=two)
+        inner = ScriptedProvider(answers=[text], size=two)
         model = GuardedChatModel(inner=inner, guard=guard(), mode="sentence")
         return "".join([c.text async for c in model.astream(QUESTION, passages=PASSAGES)])
 
-    whole = GuardedChatModel(inner=ScriptedChatModel(answers=[text]), guard=guard(), mode="sentence")
+    whole = GuardedChatModel(inner=ScriptedProvider(answers=[text]), guard=guard(), mode="sentence")
     assert emitted(text, one) == asyncio.run(asynchronously())
     assert emitted(text, one) == whole.invoke(QUESTION, passages=PASSAGES).text

@@ -9,7 +9,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.testing.provider import ScriptedProvider
 from ragguard import ConsistencyGuard, Passage, Turn
 from ragguard.alignment.lexical import LexicalAligner
 
@@ -49,7 +49,7 @@ class Suite:
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {
-            "inner": ScriptedChatModel(answers=answered),
+            "inner": ScriptedProvider(answers=answered),
             "guard": ConsistencyGuard(LexicalAligner()),
             "mode": "sentence",
             "context_extractor": lambda messages: Turn(

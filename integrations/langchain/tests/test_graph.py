@@ -14,7 +14,7 @@ from langgraph.types import Command, interrupt
 
 from langchain_ragguard import GuardedRetriever
 from langchain_ragguard.graph import FEEDBACK, Keys, human_review_node, retrieval_gate_node, verify_node
-from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.testing.provider import ScriptedProvider
 from ragguard import ConsistencyGuard, Stage
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, InvalidScoreError, InvalidValueError, RefusalError
@@ -312,7 +312,7 @@ def test_an_interrupt_in_a_draft_passes_through() -> None:
 
 
 def with_review(guard: Any, texts: list[str], keys: Keys | None = None, **review: Any) -> Any:
-    model = ScriptedChatModel(answers=texts)
+    model = ScriptedProvider(answers=texts)
     return graph(
         State if keys is None else Chat,
         start="verify",

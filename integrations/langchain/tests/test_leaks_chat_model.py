@@ -21,7 +21,7 @@ from langgraph.graph.message import add_messages
 
 from langchain_ragguard import chat_apart, chat_models, chat_stream
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.testing.surfaces import Recorded, arecord, leaks, record, without
 from ragguard import ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
@@ -70,7 +70,7 @@ def loud() -> AIMessage:
 
 
 def model(*answers: Any, mode: str = "sentence", **options: Any) -> GuardedChatModel:
-    inner = ScriptedChatModel(answers=answers, others=[AIMessage(FALSE)])
+    inner = ScriptedProvider(answers=answers, others=[AIMessage(FALSE)])
     return GuardedChatModel(inner=inner, guard=ConsistencyGuard(LexicalAligner()), mode=mode, **options)
 
 
@@ -211,7 +211,7 @@ def test_with_the_models_own_chunks_the_matrix_reports_leaks(monkeypatch: pytest
 
 async def test_the_model_without_its_guard_leaks_on_every_surface() -> None:
     def bare() -> Runnable[Any, Any]:
-        return ScriptedChatModel(answers=[loud()])
+        return ScriptedProvider(answers=[loud()])
 
     recorded = await arecord(bare, QUESTION)
     assert surfaces(leaks(recorded, SECRET)) == set(recorded.surfaces)

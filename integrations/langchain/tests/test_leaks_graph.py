@@ -16,7 +16,7 @@ from langgraph.types import Command
 
 from langchain_ragguard import graph_verify
 from langchain_ragguard.graph import Keys, human_review_node, muted, verify_node
-from langchain_ragguard.testing.scripted import ScriptedChatModel
+from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.testing.surfaces import arecord, leaks, record, without
 from ragguard import ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
@@ -88,7 +88,7 @@ class Draft:
 
 def drafting(*, streams: bool = False) -> Any:
     """The draft is made where it is judged."""
-    model = ScriptedChatModel(answers=[loud()], others=[loud()])
+    model = ScriptedProvider(answers=[loud()], others=[loud()])
     built = StateGraph(State)
     built.add_node("verify", verify_node(consistency(), draft=Draft(model, streams=streams)))
     built.add_edge(START, "verify")
@@ -100,7 +100,7 @@ def streaming() -> Any:
 
 
 def regenerating() -> Any:
-    model = ScriptedChatModel(answers=[loud()])
+    model = ScriptedProvider(answers=[loud()])
     built = StateGraph(State)
     built.add_node("verify", verify_node(consistency(), draft=Draft(model), policy="regenerate"))
     built.add_edge(START, "verify")
@@ -118,7 +118,7 @@ def rejecting() -> Any:
 
 def with_tools() -> Any:
     """An agent made by hand: model with tools, tools, model."""
-    model = ScriptedChatModel(answers=[CALL, loud()]).bind_tools([search])
+    model = ScriptedProvider(answers=[CALL, loud()]).bind_tools([search])
 
     def look_up(state: Chat) -> Any:
         (call,) = state["messages"][-1].tool_calls  # type: ignore[union-attr]
@@ -137,7 +137,7 @@ def with_tools() -> Any:
 def with_the_model_as_draft() -> Any:
     """The model itself, behind a prompt made from the state."""
     built = StateGraph(Chat)
-    model = (lambda state: state["messages"]) | ScriptedChatModel(answers=[loud()]).with_retry()
+    model = (lambda state: state["messages"]) | ScriptedProvider(answers=[loud()]).with_retry()
     built.add_node("verify", verify_node(consistency(), draft=model, keys=CHAT))
     built.add_edge(START, "verify")
     return built.compile(checkpointer=InMemorySaver())
@@ -184,7 +184,7 @@ async def test_nothing_withheld_is_on_any_asynchronous_surface(make: Any, given:
 
 def in_two_nodes(mute: Callable[[Any], Any] = muted, *, tools: bool = False) -> Any:
     """A node drafts into the key `answer`, the next judges it."""
-    model: Any = mute(ScriptedChatModel(answers=[loud()]))
+    model: Any = mute(ScriptedProvider(answers=[loud()]))
     if tools:
         model = model.bind_tools([search])
     built = StateGraph(State)
@@ -209,7 +209,7 @@ async def test_a_muted_models_tokens_are_in_no_stream_also_with_tools(tools: boo
 
 async def test_a_draft_that_a_person_is_to_see_is_in_the_state_until_they_decide() -> None:
     def waiting() -> Any:
-        model = ScriptedChatModel(answers=[FALSE])
+        model = ScriptedProvider(answers=[FALSE])
         built = StateGraph(State)
         built.add_node(
             "verify", verify_node(consistency(), draft=Draft(model), policy="interrupt", fail="review")

@@ -1,4 +1,4 @@
-"""A chat model without a model: it says what it is told to, in pieces, as providers do."""
+"""A chat model that says what a script says as providers do: in pieces, by block, with counts and probabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 
-class ScriptedChatModel(BaseChatModel):
+class ScriptedProvider(BaseChatModel):
     """Gives one message after another, the last one for ever, or what a function of the messages says.
 
     Whatever a message holds comes out as it would of a provider: content in pieces, blocks
