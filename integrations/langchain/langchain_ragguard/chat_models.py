@@ -42,7 +42,7 @@ class GuardedChatModel(BaseChatModel):
 
     The model runs apart: in a context of its own, so that no stream of whoever calls sees
     it. Tracers of the caller's see it under the guarded model's run. What a message says
-    of its judgement is `response_metadata["ragguard"]`.
+    of its judgement is `response_metadata["ragguard"]`; one that was not judged says nothing.
 
     The question is the last human message. The passages are, in this order: those given by
     `.bind(passages=...)`; those under `ragguard_passages` in the config's "configurable";

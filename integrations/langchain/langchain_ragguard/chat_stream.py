@@ -244,7 +244,7 @@ class Outgoing:
             content=self._rest(report),
             tool_call_chunks=self._last_calls(report, reports),
             usage_metadata=self._usage,
-            response_metadata={**self._facts, FACTS: _said(report, reports)},
+            response_metadata={**self._facts, **_said(report, reports)},
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
@@ -317,7 +317,12 @@ def _plain(value: Any) -> bool:
 
 
 def _said(report: Report | None, reports: Sequence[Report]) -> dict[str, Any]:
-    """What the message says of itself: the small report of its text, and those of its judged arguments."""
+    """What the message says of its judgement: the small report of its text, and those of its arguments.
+
+    Of a message that nobody judged nothing is said: whoever sees it next must not take it for judged.
+    """
+    if report is None and not reports:
+        return {}
     said: dict[str, Any] = {"judged": report is not None}
     if report is not None:
         said |= small_report(report)
@@ -326,4 +331,4 @@ def _said(report: Report | None, reports: Sequence[Report]) -> dict[str, Any]:
             said |= {"citations": cited} if cited else {}
     if reports:
         said["arguments"] = [small_report(one) for one in reports]
-    return said
+    return {FACTS: said}

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.messages import (
@@ -17,11 +18,13 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from pydantic import BaseModel, Field
 
 from langchain_ragguard.chat_models import GuardedChatModel
+from langchain_ragguard.middleware import RagGuardMiddleware
 from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.tools import guarded_retriever_tool
 from ragguard import ConsistencyGuard, Passage, Stage, Turn, Verdict
@@ -240,7 +243,7 @@ async def test_a_message_of_tool_calls_alone_is_passed_on_unjudged(mode: str) ->
             ("search", {"query": "lamp weight"}, "c1")
         ]
         assert message.text == ""
-        assert message.response_metadata["ragguard"] == {"judged": False}
+        assert "ragguard" not in message.response_metadata
     assert guard.seen == []
 
 
@@ -395,7 +398,7 @@ async def test_without_evidence_no_answer_is_shown_unless_none_is_required() -> 
     free = guarded(FALSE, require_evidence=False)
     for message in await all_ways(free):
         assert message.text == FALSE
-        assert message.response_metadata["ragguard"] == {"judged": False}
+        assert "ragguard" not in message.response_metadata
     for messages in (asked_with(CALL, searched()), asked_with(CALL, searched(*PASSAGES))):
         assert shown(free, messages) == REFUSAL, "found nothing, or nothing that supports it"
 
@@ -604,3 +607,19 @@ async def test_its_protocol_events_obey_the_protocol(mode: str, answer: Any) -> 
         assert seen
         assert_valid_event_stream(seen)
         assert SECRET not in json.dumps(seen)
+
+
+async def test_a_middleware_takes_what_was_judged_as_it_is_and_judges_what_was_not() -> None:
+    @tool(response_format="content_and_artifact")
+    def search(query: str) -> tuple[str, list[Document]]:
+        """Search the handbook."""
+        return WEIGHT, PASSAGES
+
+    guard = ConsistencyGuard(LexicalAligner())
+    asked: Any = {"messages": [HumanMessage(QUESTION)]}
+    for extract, shown in (None, f"{WEIGHT} {REFUSAL}"), (lambda _: None, REFUSAL):
+        for where in ("sync", "async"):
+            model = guarded(CALL, f"{WEIGHT} {FALSE}", mode="sentence", context_extractor=extract)
+            agent = create_agent(model, [search], middleware=[RagGuardMiddleware(guard)])
+            state = agent.invoke(asked) if where == "sync" else await agent.ainvoke(asked)
+            assert state["messages"][-1].text == shown
