@@ -25,6 +25,7 @@ from langchain_core.runnables import (
 )
 
 from langchain_ragguard import GuardedChatModel, GuardedRetriever, RagGuardVerifier
+from langchain_ragguard.testing.surfaces import arecord, leaks, record
 from ragguard import (
     Action,
     ConsistencyGuard,
@@ -386,6 +387,32 @@ async def test_a_task_cancelled_while_the_answer_is_judged_shows_nothing() -> No
     assert shown == []
 
 
+async def test_a_task_cancelled_while_the_model_speaks_ends_the_model() -> None:
+    speaking, closed = asyncio.Event(), asyncio.Event()
+
+    async def model(_: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+        try:
+            yield {**GIVEN, "answer": f"{TRUE} "}
+            speaking.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    shown: list[Any] = []
+
+    async def follow() -> None:
+        chain = RunnableGenerator(model) | guard(mode="sentence")
+        shown.extend([chunk async for chunk in chain.astream({})])
+
+    task = asyncio.create_task(follow())
+    await speaking.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(closed.wait(), 10)
+    assert shown == []
+
+
 # Sentence by sentence
 
 
@@ -620,6 +647,18 @@ async def test_streams_are_clean_and_events_show_the_upstream_model_by_design() 
     assert "purple" not in str(ours)
     (decision,) = [e for e in events if e["event"] == "on_custom_event"]
     assert decision["name"] == "ragguard.decision"
+
+
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_of_every_surface_only_the_events_hold_what_was_withheld(mode: Any) -> None:
+    def chain() -> Runnable[Any, Any]:
+        return answering(f"{TRUE} {FALSE}") | guard(mode=mode)
+
+    assert leaks(record(chain, dict(GIVEN)), "bananas are purple") == []
+    seen = await arecord(chain, dict(GIVEN))
+    leaking = {surface.split(": ")[0] for surface in leaks(seen, "bananas are purple")}
+    assert leaking
+    assert all(surface.startswith("astream_events") for surface in leaking)
 
 
 @pytest.mark.parametrize("mode", ["withhold", "sentence"])
