@@ -24,6 +24,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from ragguard.errors import ArtifactCorruptedError, CalibrationMismatchError, InvalidValueError
 
@@ -36,6 +37,17 @@ SCHEMA_VERSION = 1
 def content_id(statement: BaseModel) -> str:
     """Return a short hash of a statement's content, for logs and certificates."""
     return _digest(_canonical(statement.model_dump(mode="json")))[:16]
+
+
+def qualified_name(thing: Any) -> str:
+    """Return module and name of a function or class, or of the class of anything else."""
+    owner = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{owner.__module__}.{owner.__qualname__}"
+
+
+def as_json(value: Any) -> Any:
+    """Return a fingerprint's value as JSON has it; what JSON does not know becomes its name."""
+    return to_jsonable_python(value, fallback=qualified_name, inf_nan_mode="strings")
 
 
 def write_artifact(statement: BaseModel, arrays: Arrays, path: Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ragguard import protocols
+from ragguard.artifacts import qualified_name
 from ragguard.build import build_generator, build_pipeline
 from ragguard.config import Settings
 from ragguard.conformal.calibrate import Provided, calibrate
@@ -281,8 +282,9 @@ class Guard:
         live = upstream_fingerprints(before)
         if self.retriever is not None:
             calibration.verify({**_fingerprints(self.retriever, rewriter), **live})
-        elif live:
-            calibration.verify({**calibration.artifact.fingerprints, **live})
+        else:
+            made = calibration.artifact.fingerprints
+            calibration.verify({**{k: v for k, v in made.items() if k != "upstream"}, **live})
 
     def _serving_retriever(self) -> protocols.Retriever | None:
         """The retriever, reading only what the cut can keep where nothing else looks at the passages."""
@@ -366,16 +368,16 @@ def _fingerprints(retriever: protocols.Retriever, rewriter: protocols.Rewriter |
     own = getattr(retriever, "fingerprint", None)
     return {
         **(dict(own()) if callable(own) else {}),
-        "rewriter": None if rewriter is None else _name(rewriter),
+        "rewriter": rewriter_fingerprint(rewriter),
     }
 
 
-def _name(part: Any) -> str:
-    own = getattr(part, "fingerprint", None)
+def rewriter_fingerprint(rewriter: protocols.Rewriter | None) -> str | None:
+    """Return what a calibration records of the rewriter of follow-ups; None where there is none."""
+    own = getattr(rewriter, "fingerprint", None)
     if callable(own):
         return str(dict(own()))
-    owner = part if hasattr(part, "__qualname__") else type(part)
-    return f"{owner.__module__}.{owner.__qualname__}"
+    return None if rewriter is None else qualified_name(rewriter)
 
 
 def _content(retriever: protocols.Retriever) -> Any:

@@ -232,6 +232,25 @@ def settled_end(text: str) -> int:
     return start
 
 
+def remainder(shown: str, text: str, *, follows: bool) -> str:
+    """Return what of a text is still to be shown at the end of a stream.
+
+    A redaction may have taken the space at the end of what was shown. A text that does
+    not follow from it, such as a message, comes after an empty line.
+
+    Args:
+        shown: let out before.
+        text: of the report that counts.
+        follows: whether the text is the answer, and not a message in its place.
+    """
+    if follows and text.startswith(shown):
+        return text[len(shown) :]
+    kept = shown.rstrip()
+    if follows and text.startswith(kept):
+        return text[len(kept) :].lstrip()
+    return f"\n\n{text}" if shown else text
+
+
 def _for_parts(steps: Iterable[Step]) -> list[Step]:
     """Steps that judge answers, each at the stage it declares for parts."""
     judging = (s for s in steps if s.mode is Mode.ENFORCE and s.guard.stages & {Stage.ANSWER, Stage.STREAM})

@@ -333,6 +333,18 @@ def test_serving_without_an_upstream_guard_is_refused() -> None:
     assert Guard(calibration, as_mappings, guards=[shield()]).retrieve(ASKED).passages
 
 
+def test_a_guard_of_the_same_name_that_cannot_say_what_it_is_is_not_the_one_calibrated() -> None:
+    class Telling(ScriptedGuard):
+        def fingerprint(self) -> dict[str, Any]:
+            return {"drops": "nothing"}
+
+    known = Telling(Stage.PASSAGES, does=lambda turn, _: turn, name="shield")
+    calibration = calibrated(guards=[known]).calibration
+    assert Guard(calibration, guards=[known]).calibration is calibration
+    with pytest.raises(CalibrationMismatchError, match="upstream"):
+        Guard(calibration, guards=[shield()])
+
+
 def test_a_guard_calibrated_in_shadow_is_outside_the_map() -> None:
     guard = calibrated(guards=[Step(shield("nickel-hardness"), mode=Mode.SHADOW)])
     assert guard.calibration is not None

@@ -17,7 +17,7 @@ from ragguard.alignment.guard import ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline, Step
-from ragguard.stream import StreamGate, settled_end
+from ragguard.stream import StreamGate, remainder, settled_end
 from ragguard.types import Action, Mode, OnError, Passage, Reason, Stage, Turn, Verdict
 
 PASSAGES = (
@@ -361,3 +361,23 @@ def test_a_hold_of_a_guard_in_shadow_holds_nothing() -> None:
     stream.push("It is open now. And so on ")
     assert stream.finish().released
     assert stream.released == stream.answer
+
+
+# What is left to be shown
+
+
+@given(shown=st.text(), rest=st.text())
+def test_of_an_answer_that_goes_on_the_rest_is_still_to_be_shown(shown: str, rest: str) -> None:
+    assert shown + remainder(shown, shown + rest, follows=True) == shown + rest
+
+
+@given(shown=st.text(min_size=1), text=st.text())
+def test_a_message_follows_what_was_shown_after_an_empty_line(shown: str, text: str) -> None:
+    assert remainder(shown, text, follows=False) == f"\n\n{text}"
+    assert remainder("", text, follows=False) == text
+
+
+def test_a_redacted_answer_goes_on_where_the_space_was_taken() -> None:
+    assert remainder("One. ", "One.", follows=True) == ""
+    assert remainder("One. ", "One.\nThree.", follows=True) == "Three."
+    assert remainder("One.", "Two.", follows=True) == "\n\nTwo."

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ragguard import protocols
+from ragguard.artifacts import qualified_name
 from ragguard.corpus.index import PassageIndex
 from ragguard.errors import InvalidScoreError, InvalidValueError
 from ragguard.protocols import FloatArray
@@ -137,7 +138,7 @@ class AdaptedRetriever:
     def fingerprint(self) -> dict[str, Any]:
         """The retriever's own fingerprint if it has one, else its declared name; who scores, and which way."""
         own = getattr(self._base, "fingerprint", None)
-        identity = dict(own()) if callable(own) else {"name": self._name or _qualified_name(self._base)}
+        identity = dict(own()) if callable(own) else {"name": self._name or qualified_name(self._base)}
         scorer = None if self._embedder is None else dict(self._embedder.fingerprint())
         return {
             "retriever": identity,
@@ -192,7 +193,7 @@ class RescoringRetriever:
     def fingerprint(self) -> dict[str, Any]:
         """The first stage's, with the scorer's."""
         own = getattr(self._base, "fingerprint", None)
-        base = dict(own()) if callable(own) else {"name": _qualified_name(self._base)}
+        base = dict(own()) if callable(own) else {"name": qualified_name(self._base)}
         return {**base, "scorer": dict(self._scorer.fingerprint()), "depth": self.depth}
 
 
@@ -294,8 +295,3 @@ def _scored(passage: Passage, score: float) -> Passage:
 
 def _named(name: str, score: float) -> Passage:
     return Passage.model_construct(id=name, text="", document=None, span=None, score=score, metadata={})
-
-
-def _qualified_name(base: Any) -> str:
-    owner = base if hasattr(base, "__qualname__") else type(base)
-    return f"{owner.__module__}.{owner.__qualname__}"
