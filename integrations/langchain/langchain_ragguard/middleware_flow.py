@@ -118,7 +118,7 @@ class Answering:
     def _answer(self, response: ModelResponse[Any]) -> _Answer | None:
         """What there is to judge; None where the model only calls tools, or it is judged already."""
         message = next((m for m in reversed(response.result) if isinstance(m, AIMessage)), None)
-        if message is None or FACTS in message.response_metadata:
+        if message is None or _was_judged(message):
             return None
         if response.structured_response is not None:
             text = judged_text(response.structured_response, self.structured_fields or ())
@@ -186,7 +186,7 @@ class Answering:
         return called.model_copy(update={"response_metadata": metadata})
 
     def _called(self, message: BaseMessage) -> BaseMessage:
-        if not isinstance(message, AIMessage) or FACTS in message.response_metadata:
+        if not isinstance(message, AIMessage) or _was_judged(message):
             return message
         return calling_message(message, unjudged=self.unjudged)
 
@@ -196,6 +196,12 @@ class Answering:
             return []
         found = answer.response.result
         return [self._called(m) for m in found[: found.index(answer.message)]]
+
+
+def _was_judged(message: AIMessage) -> bool:
+    """Whether a guard further in says that it has judged the message; that it looked is not enough."""
+    facts = message.response_metadata.get(FACTS)
+    return isinstance(facts, Mapping) and facts.get("judged") is True
 
 
 @dataclass(frozen=True)

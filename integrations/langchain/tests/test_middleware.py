@@ -181,6 +181,14 @@ def test_without_evidence_nothing_is_shown_unless_that_is_allowed() -> None:
     assert facts(found)["judged"] is False
 
 
+@pytest.mark.parametrize("said", [{"judged": False}, {}, "yes", True, {"judged": "yes"}, {"judged": 1}])
+def test_a_message_that_only_speaks_of_a_guard_is_judged(said: Any) -> None:
+    claimed = AIMessage(content=FALSE, response_metadata={"ragguard": said})
+    found = asked(agent(after_tools(claimed), search))
+    assert facts(found)["reason"] == "unsupported_answer"
+    assert FALSE not in str(found["messages"][-1])
+
+
 def test_a_retrieval_that_found_nothing_is_no_small_talk(guarded: GuardedRetriever) -> None:
     look_up = guarded_retriever_tool(guarded, "search", "Search.")
     script = after_tools(FALSE, first=calls("Who painted the ceiling?"))
