@@ -12,6 +12,8 @@ Hits: TypeAlias = Sequence[tuple[str, float]]
 
 PROBED = 5
 """Texts that are enough to tell."""
+QUESTION = "document"
+"""Finds some stored texts, no matter which."""
 
 
 def check_orientation(probes: Sequence[tuple[str, Hits]], *, higher_is_better: bool) -> None:

@@ -13,12 +13,12 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from pydantic import Field, PrivateAttr, field_serializer
 
 from llama_index_ragguard.kept import kept_nodes
-from llama_index_ragguard.probe import check_orientation
 from llama_index_ragguard.retrieval import note_report
 from llama_index_ragguard.source import Candidates, NodeSource, query_of
+from ragguard.adapting import cutting, require_path
 from ragguard.conformal.calibration import Calibration
-from ragguard.conformal.guard import ConformalRetrievalGuard
 from ragguard.conformal.kept import limited
+from ragguard.conformal.orientation import check_orientation
 from ragguard.errors import ConfigurationError
 from ragguard.evaluation.asked import Questions
 from ragguard.guard import Guard
@@ -87,9 +87,14 @@ class ConformalNodePostprocessor(BaseNodePostprocessor):
         )
         if isinstance(self.guard, str | Path):
             self._folder = str(self.guard)
-        self._guard, self._calibration = _verified(self.guard, self._source)
+        if self.guard is None:
+            raise ConfigurationError(
+                "the cut has no calibration",
+                hint="pass guard=folder, as `save` wrote it, or make one with calibrate",
+            )
+        self._guard, self._calibration, self._cut = cutting(self.guard, retriever=self._source)
+        require_path(self._calibration, self._source.fingerprint())
         self.guard = self._guard
-        self._cut = _name_of_cut(self._guard)
 
     @field_serializer("guard")
     def _saved(self, guard: Any) -> str | None:
@@ -157,7 +162,7 @@ class ConformalNodePostprocessor(BaseNodePostprocessor):
         }
         source = NodeSource(retriever, **names)
         if probe and source.depth is not None:
-            check_orientation(source.search, higher_is_better=higher_is_better)
+            check_orientation(source.probes(), higher_is_better=higher_is_better)
         guard = Guard.calibrate(source, questions, **options)
         return cls(guard=guard, retriever=retriever, limit=limit, group=group, on_refuse=on_refuse, **names)
 
@@ -185,7 +190,7 @@ class ConformalNodePostprocessor(BaseNodePostprocessor):
             id_key=self.id_key,
             identity=self.identity,
         )
-        _compare(self._calibration, source)
+        require_path(self._calibration, source.fingerprint())
 
     def report(self, question: str) -> Report:
         """Retrieve for a question and return everything the guard found out; `report.passages` are those kept."""
@@ -228,40 +233,6 @@ class ConformalNodePostprocessor(BaseNodePostprocessor):
 
     def _limited(self, report: Report) -> Report:
         return limited(report, self.limit)
-
-
-def _verified(guard: Any, source: NodeSource) -> tuple[Guard, Calibration]:
-    """The guard and its calibration, known to have been made through this source."""
-    if guard is None:
-        raise ConfigurationError(
-            "the cut has no calibration",
-            hint="pass guard=folder, as `save` wrote it, or make one with calibrate",
-        )
-    if not isinstance(guard, Guard):
-        guard = Guard(guard if isinstance(guard, Calibration) else Calibration.load(guard), source)
-    calibration: Calibration | None = guard.calibration
-    if calibration is None:
-        raise ConfigurationError(
-            "the guard has no calibration", hint="make one with ConformalNodePostprocessor.calibrate"
-        )
-    _compare(calibration, source)
-    return guard, calibration
-
-
-def _compare(calibration: Calibration, source: NodeSource) -> None:
-    # Follow-ups are rewritten outside: a retriever is given a standalone question. The guards before
-    # the cut are the `Guard`'s own, which has compared them.
-    made = calibration.artifact.fingerprints
-    calibration.verify(
-        {**source.fingerprint(), **{k: made[k] for k in ("rewriter", "upstream") if k in made}}
-    )
-
-
-def _name_of_cut(guard: Guard) -> str:
-    cuts = [s.guard.name for s in guard.pipeline.steps if isinstance(s.guard, ConformalRetrievalGuard)]
-    if not cuts:
-        raise ConfigurationError("the guard does not cut", hint="calibrate it with a retriever")
-    return cuts[0]
 
 
 def _outside(report: Report, bundle: QueryBundle | None) -> Report:

@@ -9,7 +9,7 @@ from typing import Any
 from llama_index.core.evaluation.base import BaseEvaluator, EvaluationResult
 from llama_index.core.prompts.mixin import PromptDictType
 
-from llama_index_ragguard.guards import as_pipeline
+from ragguard.adapting import as_pipeline
 from ragguard.errors import InvalidValueError
 from ragguard.types import Action, Passage, Reason, Report, Stage, Turn, Verdict
 

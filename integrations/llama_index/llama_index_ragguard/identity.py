@@ -16,18 +16,13 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.indices.base import BaseIndex
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters
-from pydantic_core import to_jsonable_python
+
+from ragguard.artifacts import as_json, qualified_name
 
 _MODEL_NAMES = ("model_name", "model", "model_id", "deployment_name")
 _WORDING = ("query_instruction", "text_instruction")
 _SPEED = frozenset({"embed_batch_size", "num_workers", "max_retries", "timeout", "use_async", "verbose"})
 """Settings that change how fast a result comes, not which."""
-
-
-def qualified_name(thing: Any) -> str:
-    """Return module and name of a function or class, or of the class of anything else."""
-    owner = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{owner.__module__}.{owner.__qualname__}"
 
 
 def of_embed_model(model: BaseEmbedding | None) -> dict[str, Any] | None:
@@ -48,7 +43,7 @@ def of_retriever(base: Any) -> dict[str, Any]:
     """Return the retriever's own `fingerprint()` if it has one, else what can be seen of its settings."""
     own = getattr(base, "fingerprint", None)
     if callable(own):
-        return dict(to_jsonable_python(dict(own()), fallback=qualified_name, inf_nan_mode="strings"))
+        return dict(as_json(dict(own())))
     found: dict[str, Any] = {"name": qualified_name(base)}
     for field, value in sorted(vars(base).items()):
         key = field.lstrip("_")
@@ -64,7 +59,7 @@ def of_postprocessor(part: BaseNodePostprocessor) -> dict[str, Any]:
     """Return a postprocessor's own `fingerprint()` if it has one, else its class, numbers and model name."""
     own = getattr(part, "fingerprint", None)
     if callable(own):
-        return dict(to_jsonable_python(dict(own()), fallback=qualified_name, inf_nan_mode="strings"))
+        return dict(as_json(dict(own())))
     fields = {name: getattr(part, name, None) for name in type(part).model_fields}
     model = fields.get("model")
     return {
@@ -97,7 +92,7 @@ def _seen(value: Any) -> Any:
     if isinstance(value, BasePydanticVectorStore | BaseIndex):
         return qualified_name(value)
     if isinstance(value, MetadataFilters):
-        return to_jsonable_python(value, fallback=qualified_name)
+        return as_json(value)
     if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
         return _hashed("\0".join(value))  # ids that the search is held to
     if isinstance(value, list) and value and all(isinstance(v, int | float) for v in value):

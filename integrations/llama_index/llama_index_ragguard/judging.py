@@ -10,9 +10,10 @@ from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.response.schema import Response
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from llama_index_ragguard.guards import RequiredEvidence, with_steps
+from llama_index_ragguard.guards import RequiredEvidence
 from llama_index_ragguard.responses import Reading
 from llama_index_ragguard.streaming import awhole, is_stream, whole
+from ragguard.adapting import with_steps
 from ragguard.alignment.guard import ATTEMPT
 from ragguard.pipeline import Pipeline, Step
 from ragguard.types import Report, Turn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -20,7 +20,7 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
 from llama_index_ragguard.conformal import ConformalNodePostprocessor
-from llama_index_ragguard.guards import Policy, as_pipeline, before_the_answer
+from llama_index_ragguard.guards import before_the_answer
 from llama_index_ragguard.judging import Asked, Call, Flow, Judge, adrive, check, drive, on_worker
 from llama_index_ragguard.nodes import FACTS
 from llama_index_ragguard.responses import Reading
@@ -35,7 +35,14 @@ from llama_index_ragguard.streaming import (
     is_stream,
     pieces,
 )
-from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.adapting import (
+    StreamMode,
+    UnattendedPolicy,
+    as_pipeline,
+    require_mode,
+    require_policy,
+    under_policy,
+)
 from ragguard.stream import StreamGate
 from ragguard.types import Report, Turn
 from ragguard.worker import run_on_worker
@@ -65,7 +72,7 @@ class RagGuardQueryEngine(BaseQueryEngine):
         policy: what becomes of an answer that is not supported: "refuse", "redact",
             "annotate", "regenerate" (from the same nodes, told what was wrong) or "raise";
             None leaves it to the guard.
-        stream: "withhold" or "sentence".
+        mode: of a stream, "withhold" or "sentence".
         id_key: metadata key that names a node; by default that of the engine's own cut,
             else node ids are the names.
         metadata_mode: which metadata of a node are evidence too, e.g. `MetadataMode.LLM`
@@ -75,7 +82,7 @@ class RagGuardQueryEngine(BaseQueryEngine):
         callback_manager: the engine's by default.
 
     Raises:
-        ConfigurationError: no guard judges answers, or policy, guard and stream do not go together.
+        ConfigurationError: no guard judges answers, or policy, guard and mode do not go together.
         CalibrationMismatchError: the engine's own retriever, or what stands before its
             cut, is not the one calibrated.
     """
@@ -85,21 +92,16 @@ class RagGuardQueryEngine(BaseQueryEngine):
         query_engine: BaseQueryEngine,
         guard: Any,
         *,
-        policy: Policy | None = None,
-        stream: Literal["withhold", "sentence"] = "withhold",
+        policy: UnattendedPolicy | None = None,
+        mode: StreamMode = "withhold",
         id_key: str | None = None,
         metadata_mode: MetadataMode = MetadataMode.NONE,
         fields: Sequence[str] | None = None,
         empty_response: str = "Empty Response",
         callback_manager: CallbackManager | None = None,
     ) -> None:
-        if stream not in ("withhold", "sentence"):
-            raise InvalidValueError("stream must be withhold or sentence")
-        if policy == "regenerate" and stream == "sentence":
-            raise ConfigurationError(
-                "what has been shown cannot be answered anew",
-                hint="policy='regenerate' goes with stream='withhold'",
-            )
+        require_policy(policy, UnattendedPolicy)
+        require_mode(mode, policy)
         cut = _verified_cut(query_engine)
         reading = Reading(
             id_key=cut.id_key if id_key is None and cut is not None else id_key,
@@ -107,8 +109,8 @@ class RagGuardQueryEngine(BaseQueryEngine):
             fields=fields,
             empty=empty_response,
         )
-        self._engine, self._policy, self._mode = query_engine, policy, stream
-        self._judge = Judge(query_engine, as_pipeline(guard, policy), reading)
+        self._engine, self._policy, self._mode = query_engine, policy, mode
+        self._judge = Judge(query_engine, under_policy(as_pipeline(guard), policy), reading)
         self._early = before_the_answer(self._judge.pipeline)
         super().__init__(callback_manager=callback_manager or query_engine.callback_manager)
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
 from llama_index_ragguard.identity import depth_of, of_postprocessor, of_retriever
 from llama_index_ragguard.nodes import as_passage, passage_id
+from ragguard.conformal.orientation import PROBED, QUESTION, Hits
 from ragguard.corpus.retrievers import AdaptedRetriever
 from ragguard.errors import (
     CalibrationMismatchError,
@@ -80,6 +81,15 @@ class NodeSource(AdaptedRetriever):
         for part in self.before:
             found = part.postprocess_nodes(found, query_bundle=bundle)
         return found
+
+    def probes(self) -> list[tuple[str, Hits]]:
+        """Return the ids of some nodes, each with what a search for that node's own text finds."""
+        some = [n.node for n in self.search(QUESTION) if n.node.get_content().strip()][:PROBED]
+        return [
+            (node.node_id, [(h.node.node_id, h.score) for h in found if h.score is not None])
+            for node in some
+            for found in [self.search(str(node.get_content(metadata_mode=MetadataMode.EMBED)))]
+        ]
 
     def __call__(self, question: str) -> list[Passage]:
         """Return what arrives at the cut as passages, best first."""

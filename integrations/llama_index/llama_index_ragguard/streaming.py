@@ -11,12 +11,10 @@ from typing import Any
 from llama_index.core.base.response.schema import AsyncStreamingResponse, StreamingResponse
 
 from ragguard.errors import InvalidValueError
-from ragguard.stream import StreamGate
+from ragguard.stream import StreamGate, remainder
 from ragguard.types import Report
 
 _END = object()
-_BREAK = "\n\n"
-"""Between what was already shown and a text that does not follow from it."""
 
 
 def is_stream(response: Any) -> bool:
@@ -126,17 +124,7 @@ def ending(gate: StreamGate, shown: int, report: Report) -> tuple[Report, str]:
     if stopped is not None and not stopped.released and report.released:
         # A part failed and the generator was stopped there: what was read of the answer is not the answer.
         report = stopped.model_copy(update={"verdicts": (*stopped.verdicts, report.verdicts[-1])})
-    return report, _after(gate.released[:shown], report.text or "", follows=report.released)
-
-
-def _after(shown: str, text: str, *, follows: bool) -> str:
-    """What of a text is still to be shown; a redaction may have taken the space that was shown at the end."""
-    if follows and text.startswith(shown):
-        return text[len(shown) :]
-    kept = shown.rstrip()
-    if follows and text.startswith(kept):
-        return text[len(kept) :].lstrip()
-    return _BREAK + text if shown else text
+    return report, remainder(gate.released[:shown], report.text or "", follows=report.released)
 
 
 def _over(gate: StreamGate) -> bool:

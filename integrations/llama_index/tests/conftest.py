@@ -114,13 +114,13 @@ def guarded(answering: Answering, cut: ConformalNodePostprocessor) -> Callable[.
         *answers: str,
         guard: Any = None,
         policy: Any = None,
-        stream: Any = "withhold",
+        mode: Any = "withhold",
         engine: dict[str, Any] | None = None,
         **options: Any,
     ) -> RagGuardQueryEngine:
         inner = answering(*answers, **(engine or {}))
         return RagGuardQueryEngine(
-            inner, guard=cut.guard if guard is None else guard, policy=policy, stream=stream, **options
+            inner, guard=cut.guard if guard is None else guard, policy=policy, mode=mode, **options
         )
 
     return made

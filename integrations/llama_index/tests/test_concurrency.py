@@ -52,11 +52,9 @@ class Threads:
         return {"name": self.name}
 
 
-@pytest.mark.parametrize(
-    ("streaming", "stream"), [(False, "withhold"), (True, "withhold"), (True, "sentence")]
-)
+@pytest.mark.parametrize(("streaming", "mode"), [(False, "withhold"), (True, "withhold"), (True, "sentence")])
 async def test_no_guard_runs_on_the_event_loops_thread(
-    index: VectorStoreIndex, questions: list[dict[str, Any]], streaming: bool, stream: Any
+    index: VectorStoreIndex, questions: list[dict[str, Any]], streaming: bool, mode: Any
 ) -> None:
     threads = Threads()
     cut = ConformalNodePostprocessor.calibrate(
@@ -66,7 +64,7 @@ async def test_no_guard_runs_on_the_event_loops_thread(
     inner = index.as_query_engine(
         llm=ScriptedLLM(answers=[TRUE]), similarity_top_k=10, node_postprocessors=[cut], streaming=streaming
     )
-    engine = RagGuardQueryEngine(inner, guard=cut.guard, stream=stream)
+    engine = RagGuardQueryEngine(inner, guard=cut.guard, mode=mode)
     for response in await asyncio.gather(*(engine.aquery(ASKED) for _ in range(8))):
         text = await response._async_str() if streaming else str(response)
         assert text == TRUE
@@ -83,9 +81,9 @@ async def test_a_synchronous_stream_is_read_off_the_event_loop() -> None:
             seen.add(threading.get_ident())
             yield piece
 
-    for stream in ("withhold", "sentence"):
+    for mode in ("withhold", "sentence"):
         inner = Answering(StreamingResponse(pieces(), list(EVIDENCE), {}))
-        response = await RagGuardQueryEngine(inner, guard=by_words(), stream=stream).aquery(ASKED)
+        response = await RagGuardQueryEngine(inner, guard=by_words(), mode=mode).aquery(ASKED)
         assert await response._async_str() == f"{TRUE} {TRUE}"
     assert seen
     assert threading.get_ident() not in seen

@@ -316,7 +316,7 @@ def test_a_policy_changes_no_guard_of_the_users() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"policy": "regenerate", "stream": "sentence"},
+        {"policy": "regenerate", "mode": "sentence"},
         {"guard": []},
         {"guard": Guard(None, guards=[])},
         {"guard": 3},
@@ -328,7 +328,7 @@ def test_settings_that_do_not_go_together_are_refused(wrong: dict[str, Any]) -> 
         RagGuardQueryEngine(Answering(None), **{"guard": by_words(), **wrong})
 
 
-@pytest.mark.parametrize("wrong", [{"policy": "shrug"}, {"stream": "passthrough"}])
+@pytest.mark.parametrize("wrong", [{"policy": "shrug"}, {"mode": "passthrough"}])
 def test_an_unknown_setting_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidValueError):
         RagGuardQueryEngine(Answering(None), guard=by_words(), **wrong)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import llama_index.core.instrumentation as instrument
@@ -12,6 +13,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 from pydantic import Field
 
 from llama_index_ragguard import ConformalNodePostprocessor, PreferenceNodePostprocessor
+from ragguard import Calibration, Guard
 from ragguard.errors import CalibrationMismatchError, InvalidScoreError, InvalidValueError, ScoringError
 from ragguard.preference.reranker import PreferenceReranker
 
@@ -122,3 +124,26 @@ def test_it_is_restored_with_its_settings() -> None:
     written = by_words(top_n=3).to_dict()
     again = PreferenceNodePostprocessor.from_dict(written, reranker=by_words().reranker)
     assert (written["class_name"], again.top_n) == ("PreferenceNodePostprocessor", 3)
+
+
+async def test_a_cut_behind_a_reranker_among_its_guards_serves_and_is_saved_and_loaded(
+    index: VectorStoreIndex, questions: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    reranker = PreferenceReranker(WordScorer(), weights={"relevance": 1.0})
+    retriever = index.as_retriever(similarity_top_k=10)
+    cut = ConformalNodePostprocessor.calibrate(retriever, questions, alpha=0.3, guards=[reranker])
+    folder = cut.save(tmp_path).parent
+    loaded = ConformalNodePostprocessor(
+        guard=Guard(Calibration.load(folder), guards=[reranker]), retriever=retriever
+    )
+    for one in (cut, loaded):
+        (best, *_) = await one.apostprocess_nodes(retriever.retrieve(ASKED), query_str=ASKED)
+        said = best.node.metadata["ragguard"]
+        assert best.node.node_id == "nickel-hardness"
+        assert said["retrieval_score"] < 1.0, "not the reranker's"
+        assert said["certificate"]["status"] == "valid"
+    another = PreferenceReranker(WordScorer(), weights={"bm25": 1.0})
+    with pytest.raises(CalibrationMismatchError, match="upstream"):
+        Guard(Calibration.load(folder), guards=[another])
+    with pytest.raises(CalibrationMismatchError, match="rerank"):
+        ConformalNodePostprocessor(guard=folder, retriever=retriever)

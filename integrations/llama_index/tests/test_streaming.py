@@ -81,9 +81,9 @@ async def test_regenerating_reads_each_stream_to_its_end(guarded: Any) -> None:
     assert await aread(await engine.aquery(ASKED)) == [TRUE]
 
 
-@pytest.mark.parametrize("stream", ["withhold", "sentence"])
-async def test_raise_raises_from_the_stream(guarded: Any, stream: str) -> None:
-    engine = guarded(FALSE, engine={"streaming": True}, policy="raise", stream=stream)
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_raise_raises_from_the_stream(guarded: Any, mode: str) -> None:
+    engine = guarded(FALSE, engine={"streaming": True}, policy="raise", mode=mode)
     with pytest.raises(RefusalError):
         list(engine.query(ASKED).response_gen)
     with pytest.raises(RefusalError):
@@ -94,7 +94,7 @@ async def test_raise_raises_from_the_stream(guarded: Any, stream: str) -> None:
 
 
 async def test_sentences_come_out_as_they_are_judged(guarded: Any) -> None:
-    engine = guarded(f"{TRUE} {TRUE} {FALSE} {TRUE}", engine={"streaming": True}, stream="sentence")
+    engine = guarded(f"{TRUE} {TRUE} {FALSE} {TRUE}", engine={"streaming": True}, mode="sentence")
     response, awaited = engine.query(ASKED), await engine.aquery(ASKED)
     expected = [f"{TRUE} ", f"{TRUE} ", f"\n\n{REFUSAL}"]
     assert list(response.response_gen) == await aread(awaited) == expected
@@ -111,14 +111,14 @@ def test_the_rest_of_a_failing_answer_is_not_read() -> None:
             read.append(piece)
             yield piece
 
-    response = over(pieces(), stream="sentence").query(ASKED)
+    response = over(pieces(), mode="sentence").query(ASKED)
     assert "".join(response.response_gen) == f"{TRUE} \n\n{REFUSAL}"
     assert "Unread. " not in read
 
 
 async def test_redacted_sentences_are_left_out_of_a_stream(guarded: Any) -> None:
     text = f"{TRUE} {FALSE} {TRUE}"
-    engine = guarded(text, engine={"streaming": True}, stream="sentence", policy="redact")
+    engine = guarded(text, engine={"streaming": True}, mode="sentence", policy="redact")
     for found in (
         "".join(engine.query(ASKED).response_gen),
         "".join(await aread(await engine.aquery(ASKED))),
@@ -131,14 +131,14 @@ async def test_redacted_sentences_are_left_out_of_a_stream(guarded: Any) -> None
 @given(
     sentences=st.lists(st.sampled_from(SUPPORTED + UNSUPPORTED), min_size=1, max_size=5),
     cuts=st.lists(st.integers(0, 400), max_size=30),
-    stream=st.sampled_from(["withhold", "sentence"]),
+    mode=st.sampled_from(["withhold", "sentence"]),
 )
 def test_every_character_emitted_belongs_to_a_claim_judged_releasable(
-    sentences: list[str], cuts: list[int], stream: str
+    sentences: list[str], cuts: list[int], mode: str
 ) -> None:
     answer = " ".join(sentences)
     pieces = cut_up(answer, cuts)
-    response = over(iter(pieces), stream=stream).query(ASKED)
+    response = over(iter(pieces), mode=mode).query(ASKED)
     emitted = "".join(response.response_gen)
 
     async def again() -> str:
@@ -147,7 +147,7 @@ def test_every_character_emitted_belongs_to_a_claim_judged_releasable(
                 yield piece
 
         inner = Answering(AsyncStreamingResponse(apieces(), list(EVIDENCE), {}))
-        awaited = await RagGuardQueryEngine(inner, guard=by_words(), stream=stream).aquery(ASKED)
+        awaited = await RagGuardQueryEngine(inner, guard=by_words(), mode=mode).aquery(ASKED)
         return "".join(await aread(awaited))
 
     assert asyncio.run(again()) == emitted
@@ -159,15 +159,15 @@ def test_every_character_emitted_belongs_to_a_claim_judged_releasable(
     good = " ".join(sentences[:failing])
     assert message
     assert good.startswith(shown.strip())
-    assert stream == "sentence" or not shown
+    assert mode == "sentence" or not shown
     assert not any(bad in json.dumps(response.metadata) for bad in UNSUPPORTED)
 
 
 # Before the answer
 
 
-@pytest.mark.parametrize("stream", ["withhold", "sentence"])
-async def test_a_turn_that_ends_before_its_answer_reads_none(stream: str) -> None:
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_a_turn_that_ends_before_its_answer_reads_none(mode: str) -> None:
     def pieces() -> Iterator[str]:
         raise AssertionError("the answer was read")
         yield ""
@@ -182,16 +182,16 @@ async def test_a_turn_that_ends_before_its_answer_reads_none(stream: str) -> Non
 
     shield = ScriptedGuard(Stage.QUESTION, does=Action.REFUSE, name="shield")
     guard = Pipeline([shield, by_words()], observers=[Observer()])
-    response = over(pieces(), guard=guard, stream=stream).query(ASKED)
+    response = over(pieces(), guard=guard, mode=mode).query(ASKED)
     assert "".join(response.response_gen).startswith("I can't show")
-    awaited = await over(pieces(), guard=guard, stream=stream).aquery(ASKED)
+    awaited = await over(pieces(), guard=guard, mode=mode).aquery(ASKED)
     assert "".join(await aread(awaited)).startswith("I can't show")
     assert heard == ["policy_conflict"] * 2
 
 
-@pytest.mark.parametrize("stream", ["withhold", "sentence"])
-async def test_without_evidence_the_message_is_the_stream(guarded: Any, stream: str) -> None:
-    engine = guarded("x", engine={"streaming": True}, stream=stream)
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_without_evidence_the_message_is_the_stream(guarded: Any, mode: str) -> None:
+    engine = guarded("x", engine={"streaming": True}, mode=mode)
     response, awaited = engine.query(STRANGE), await engine.aquery(STRANGE)
     assert "".join(response.response_gen).startswith("I don't know")
     assert "".join(await aread(awaited)).startswith("I don't know")
@@ -215,17 +215,17 @@ def test_sources_that_a_guard_drops_are_never_shown_beside_a_stream() -> None:
 # Breaking off
 
 
-@pytest.mark.parametrize("stream", ["withhold", "sentence"])
-async def test_a_model_that_breaks_off_leaves_no_unjudged_text(stream: str) -> None:
+@pytest.mark.parametrize("mode", ["withhold", "sentence"])
+async def test_a_model_that_breaks_off_leaves_no_unjudged_text(mode: str) -> None:
     def pieces() -> Iterator[str]:
         yield f"{FALSE[:20]}"
         raise RuntimeError("connection lost")
 
-    response = over(pieces(), stream=stream).query(ASKED)
+    response = over(pieces(), mode=mode).query(ASKED)
     with pytest.raises(RuntimeError, match="connection lost"):
         list(response.response_gen)
     assert response.metadata["ragguard"] is None
-    awaited = await over(pieces(), stream=stream).aquery(ASKED)
+    awaited = await over(pieces(), mode=mode).aquery(ASKED)
     with pytest.raises(RuntimeError, match="connection lost"):
         await aread(awaited)
 
@@ -240,7 +240,7 @@ def test_a_stream_given_up_closes_the_engines_own() -> None:
         finally:
             closed.append(True)
 
-    response = over(pieces(), stream="sentence").query(ASKED)
+    response = over(pieces(), mode="sentence").query(ASKED)
     assert next(response.response_gen) == f"{TRUE} "
     response.response_gen.close()
     assert closed == [True]
@@ -287,7 +287,7 @@ async def test_a_stream_of_something_else_than_text_is_an_error() -> None:
 
 
 async def test_awaited_an_engine_always_streams_asynchronously() -> None:
-    response = await over(iter(cut_up(TRUE, [3, 9])), stream="sentence").aquery(ASKED)
+    response = await over(iter(cut_up(TRUE, [3, 9])), mode="sentence").aquery(ASKED)
     assert isinstance(response, AsyncStreamingResponse)
     assert "".join(await aread(response)) == TRUE
 
