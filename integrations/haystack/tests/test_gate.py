@@ -393,3 +393,24 @@ async def test_asynchronously_no_guard_runs_on_the_loops_thread(folder: Path) ->
     await asyncio.gather(*(gate.run_async(f"t{i}", documents) for i in range(8)))
     assert shield.threads
     assert threading.get_ident() not in shield.threads
+
+
+async def test_a_gate_behind_a_reranker_among_its_guards_serves_and_is_written_and_read(
+    bm25: Any, questions: Any, tmp_path: Path
+) -> None:
+    reranker = PreferenceReranker(WordScorer(), weights={"relevance": 1.0})
+    gate = ConformalDocumentGate.calibrate(bm25, questions, folder=tmp_path, alpha=0.3, guards=[reranker])
+    read = ConformalDocumentGate(Guard(Calibration.load(tmp_path), guards=[reranker]))
+    for one in (gate, read):
+        one.verify(bm25)
+        documents = bm25.run(QUESTION)["documents"]
+        best = (await one.run_async(QUESTION, documents))["documents"][0]
+        assert best.id == "cobalt-price"
+        scores = {document.id: document.score for document in documents}
+        assert best.meta["ragguard"]["retrieval_score"] == scores[best.id], "not the reranker's"
+        assert best.meta["ragguard"]["certificate"]["status"] == "valid"
+    another = PreferenceReranker(WordScorer(), weights={"bm25": 1.0})
+    with pytest.raises(CalibrationMismatchError, match="upstream"):
+        Guard(Calibration.load(tmp_path), guards=[another])
+    with pytest.raises(CalibrationMismatchError, match="rerank"):
+        ConformalDocumentGate(tmp_path).warm_up()

@@ -77,10 +77,10 @@ class Heard:
         return found
 
 
-def streamed(pieces: list[str], stream: Any, guard: Any = None, **last: Any) -> Heard:
+def streamed(pieces: list[str], mode: Any, guard: Any = None, **last: Any) -> Heard:
     heard = Heard()
     callback = guarded_streaming_callback(
-        heard.now, query="What of tomllib?", documents=EVIDENCE, guard=guard or by_words(), stream=stream
+        heard.now, query="What of tomllib?", documents=EVIDENCE, guard=guard or by_words(), mode=mode
     )
     for piece in pieces:
         callback(StreamingChunk(content=piece, meta={"logprobs": piece}))
@@ -160,7 +160,7 @@ def test_every_character_passed_on_belongs_to_a_claim_judged_releasable(
 def test_reasoning_tool_calls_results_and_meta_are_not_passed_on() -> None:
     heard = Heard()
     callback = guarded_streaming_callback(
-        heard.now, query="q", documents=EVIDENCE, guard=by_words(), stream="sentence"
+        heard.now, query="q", documents=EVIDENCE, guard=by_words(), mode="sentence"
     )
     callback(StreamingChunk(content="", index=0, reasoning=ReasoningContent(SECRET)))
     callback(StreamingChunk(content=f"Let me look up {SECRET}", meta={"logprobs": SECRET}))
@@ -191,7 +191,7 @@ def test_a_generator_that_says_no_end_is_finished_by_hand() -> None:
         Guards([by_words()]),
         asked_turn("q", EVIDENCE, retrieval=None, id_key=None),
         callback=heard.now,
-        stream="withhold",
+        mode="withhold",
     )
     stream.take(StreamingChunk(content=TRUE[0]))
     assert heard.chunks == []
@@ -206,22 +206,22 @@ def test_a_generator_that_says_no_end_is_finished_by_hand() -> None:
 def test_an_unfinished_stream_has_passed_on_nothing_unjudged() -> None:
     heard = Heard()
     callback = guarded_streaming_callback(
-        heard.now, query="q", documents=EVIDENCE, guard=by_words(), stream="sentence"
+        heard.now, query="q", documents=EVIDENCE, guard=by_words(), mode="sentence"
     )
     callback(StreamingChunk(content=f"{TRUE[0]} {FALSE[0]}"))
     assert heard.text in ("", TRUE[0] + " ")
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="stream must be one of withhold, sentence"):
-        AnswerStreamGate(stream="raw")  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="mode must be one of withhold, sentence"):
+        AnswerStreamGate(mode="raw")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["withhold", "sentence"])
 async def test_on_an_event_loop_even_a_plain_callback_judges_on_another_thread(mode: Any) -> None:
     heard, aligner = Heard(), NotedAligner()
     callback = guarded_streaming_callback(
-        heard.now, query="q", documents=EVIDENCE, guard=ConsistencyGuard(aligner), stream=mode
+        heard.now, query="q", documents=EVIDENCE, guard=ConsistencyGuard(aligner), mode=mode
     )
     for piece in cut(" ".join(TRUE), [10, 33, 50]):
         callback(StreamingChunk(content=piece))
@@ -239,7 +239,7 @@ async def test_a_coroutine_callback_judges_off_the_loops_thread() -> None:
             query="q",
             documents=EVIDENCE,
             guard=guard,
-            stream=mode,  # type: ignore[arg-type]
+            mode=mode,  # type: ignore[arg-type]
         )
         for piece in cut(" ".join(TRUE), [10, 33, 50]):
             await callback(StreamingChunk(content=piece))  # type: ignore[misc]
@@ -255,7 +255,7 @@ async def test_a_coroutine_callback_judges_off_the_loops_thread() -> None:
 def streaming(store: Any, folder: Path, chat: Any, mode: Any, guard: Any = LEXICAL) -> Pipeline:
     pipeline = guarded(retrieval(store), ConformalDocumentGate(folder))
     answering(pipeline, chat, FactualConsistencyValidator(guard, calibration=folder))
-    pipeline.add_component("stream", AnswerStreamGate(guard, calibration=folder, stream=mode))
+    pipeline.add_component("stream", AnswerStreamGate(guard, calibration=folder, mode=mode))
     pipeline.connect("gate.documents", "stream.documents")
     pipeline.connect("gate.report", "stream.retrieval")
     pipeline.connect("stream.streaming_callback", "llm.streaming_callback")
@@ -353,10 +353,10 @@ def test_where_nobody_listens_the_generator_does_not_stream(store: Any, folder: 
 def test_a_stream_gate_comes_back_from_yaml_without_being_allowed(folder: Path) -> None:
     pipeline = Pipeline()
     pipeline.add_component(
-        "stream", AnswerStreamGate(LEXICAL, calibration=folder, stream="sentence", id_key="k")
+        "stream", AnswerStreamGate(LEXICAL, calibration=folder, mode="sentence", id_key="k")
     )
     pipeline.add_component("prompt", ChatPromptBuilder(template=[ChatMessage.from_user(PROMPT)]))
     text = pipeline.dumps()
     again = Pipeline.loads(text)
     assert again.dumps() == text
-    assert again.get_component("stream").stream == "sentence"
+    assert again.get_component("stream").mode == "sentence"

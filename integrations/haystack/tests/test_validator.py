@@ -211,7 +211,7 @@ def test_guards_that_judge_no_answer_are_refused() -> None:
     for guard in (ScriptedGuard(Stage.PASSAGES), Guard(None, guards=()), Guards([]), []):
         with pytest.raises(ConfigurationError, match="no guard judges answers"):
             FactualConsistencyValidator(guard).warm_up()
-    with pytest.raises(ConfigurationError, match="neither settings"):
+    with pytest.raises(ConfigurationError, match="neither a Guard"):
         FactualConsistencyValidator(3).warm_up()
     with pytest.raises(ConfigurationError, match="guard: guard"):
         FactualConsistencyValidator({"guard": []}).warm_up()

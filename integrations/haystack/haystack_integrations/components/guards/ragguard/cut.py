@@ -9,11 +9,11 @@ from typing import Any, Self
 from haystack.dataclasses import Document
 
 from haystack_integrations.components.guards.ragguard.documents import Candidates, facts_of, with_facts
+from haystack_integrations.components.guards.ragguard.guards import warm_up
 from haystack_integrations.components.guards.ragguard.source import DocumentSource
+from ragguard.adapting import cutting, require_path
 from ragguard.conformal.calibration import Calibration
-from ragguard.conformal.guard import ConformalRetrievalGuard
 from ragguard.conformal.kept import kept_facts
-from ragguard.errors import ConfigurationError
 from ragguard.guard import Guard
 from ragguard.types import Report
 
@@ -42,21 +42,11 @@ class Cut:
             ArtifactError: the calibration is unreadable.
             ConfigurationError: the guard has none.
         """
-        if not isinstance(given, Guard):
-            known = given if isinstance(given, Calibration) else Calibration.load(given)
-            given = Guard(known, guards=())
-        steps = [s.guard.name for s in given.pipeline.steps if isinstance(s.guard, ConformalRetrievalGuard)]
-        if given.calibration is None or not steps:
-            raise ConfigurationError(
-                "the guard has no calibration", hint="make one with ConformalDocumentGate.calibrate"
-            )
-        return cls(given, given.calibration, steps[0])
+        return cls(*cutting(given, guards=()))
 
     def warm_up(self) -> None:
         """Load what the guards before the cut need."""
-        for step in self.guard.pipeline.steps:
-            if callable(warm := getattr(step.guard, "warm_up", None)):
-                warm()
+        warm_up(self.guard.pipeline)
 
     def verify(self, source: DocumentSource) -> None:
         """Return only if the cut was calibrated through this source.
@@ -64,10 +54,7 @@ class Cut:
         Raises:
             CalibrationMismatchError: it was not; every difference is named.
         """
-        # Guards before the cut are compared by `Guard`; follow-ups are rewritten before the retriever.
-        calibrated = self.calibration.artifact.fingerprints
-        beside = {key: calibrated[key] for key in ("rewriter", "upstream") if key in calibrated}
-        self.calibration.verify({**source.fingerprint(), **beside})
+        require_path(self.calibration, source.fingerprint())
 
     def kept(self, report: Report, found: Candidates) -> list[Document]:
         """Return copies of the documents whose passages the report kept, best first, each with its facts."""

@@ -20,13 +20,10 @@ from haystack_integrations.components.guards.ragguard.documents import (
     unscored,
 )
 from haystack_integrations.components.guards.ragguard.identity import feeding
-from haystack_integrations.components.guards.ragguard.source import (
-    check_orientation,
-    of_pipeline_socket,
-    source_of,
-)
+from haystack_integrations.components.guards.ragguard.source import of_pipeline_socket, source_of
 from haystack_integrations.components.guards.ragguard.spans import traced
 from ragguard.conformal.kept import limited
+from ragguard.conformal.orientation import check_orientation
 from ragguard.errors import ConfigurationError, InvalidValueError
 from ragguard.evaluation.asked import Questions, as_questions
 from ragguard.guard import Guard
@@ -147,7 +144,8 @@ class ConformalDocumentGate:
         named: dict[str, Any] = {"higher_is_better": higher_is_better, "id_key": id_key, "identity": identity}
         through = source_of(source, question, documents, **named)
         if probe:
-            check_orientation(through, [q.question for q in asked])
+            # As a source gives them, the scores of passages are higher where they are better.
+            check_orientation(through.probes([q.question for q in asked]), higher_is_better=True)
         guard = Guard.calibrate(through, asked, **{"guards": (), **options})
         if folder is not None:
             guard.save(folder)

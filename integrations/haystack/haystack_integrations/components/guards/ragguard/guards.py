@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
-from ragguard.alignment.guard import ConsistencyGuard
+from ragguard.adapting import as_pipeline, under_policy
 from ragguard.build import build_pipeline
 from ragguard.config import Settings, load_settings
 from ragguard.conformal.calibration import Calibration
-from ragguard.errors import ConfigurationError, InvalidValueError
-from ragguard.guard import Guard
-from ragguard.pipeline import Pipeline, Step
-from ragguard.protocols import TurnGuard
-from ragguard.types import Mode, Stage
-
-Policy = Literal["refuse", "redact", "annotate", "regenerate", "raise"]
-
-
-def require_policy(policy: str | None) -> None:
-    """Return only for a policy that Haystack can carry out, or None.
-
-    Raises:
-        InvalidValueError: there is no such policy.
-    """
-    if policy is not None and policy not in get_args(Policy):
-        raise InvalidValueError(
-            f"policy must be one of {', '.join(get_args(Policy))}", hint="None leaves it to the guard"
-        )
+from ragguard.errors import ConfigurationError
+from ragguard.pipeline import Pipeline
 
 
 def answer_pipeline(guard: Any, *, calibration: Any = None, policy: str | None = None) -> Pipeline:
@@ -46,11 +29,7 @@ def answer_pipeline(guard: Any, *, calibration: Any = None, policy: str | None =
     Raises:
         ConfigurationError: no guard judges answers, or settings and arguments do not go together.
     """
-    pipeline = _pipeline(guard, calibration)
-    judging = [s for s in pipeline.steps if Stage.ANSWER in s.guard.stages and s.mode is not Mode.OFF]
-    if not judging:
-        raise ConfigurationError("no guard judges answers", hint="e.g. guard=ConsistencyGuard()")
-    return pipeline if policy is None else _with_policy(pipeline, policy)
+    return under_policy(as_pipeline(_live(guard, calibration)), policy)
 
 
 def plain_guard(guard: Any) -> Any:
@@ -91,7 +70,7 @@ def warm_up(pipeline: Pipeline) -> None:
             warm()
 
 
-def _pipeline(guard: Any, calibration: Any) -> Pipeline:
+def _live(guard: Any, calibration: Any) -> Any:
     if guard is None or isinstance(guard, str | Path | Mapping | Settings):
         known = Calibration.load(calibration) if isinstance(calibration, str | Path) else calibration
         return build_pipeline(_settings(guard), known)
@@ -99,14 +78,7 @@ def _pipeline(guard: Any, calibration: Any) -> Pipeline:
         raise ConfigurationError(
             "a live guard has its own calibration", hint="give guard=Guard.load(folder), or settings"
         )
-    if isinstance(guard, Guard):
-        return guard.pipeline
-    if isinstance(guard, Pipeline):
-        return guard
-    guards = guard if isinstance(guard, list | tuple) else [guard]
-    if any(not isinstance(g, Step | TurnGuard) for g in guards):
-        raise ConfigurationError("guard is neither settings, a Guard, a Pipeline nor guards in a list")
-    return Pipeline(guards)
+    return guard
 
 
 def _settings(guard: str | Path | Mapping[str, Any] | Settings | None) -> Settings:
@@ -121,25 +93,3 @@ def _settings(guard: str | Path | Mapping[str, Any] | Settings | None) -> Settin
         raise ConfigurationError(
             f"guard: {wrong}", hint=f"known: {', '.join(Settings.model_fields)}"
         ) from error
-
-
-def _with_policy(pipeline: Pipeline, policy: str) -> Pipeline:
-    """The same pipeline with its consistency guards at the policy; "raise" refuses first."""
-    wanted: Any = "refuse" if policy == "raise" else policy
-    steps = [Step(_at(s.guard, wanted), mode=s.mode, on_error=s.on_error) for s in pipeline.steps]
-    if wanted != "refuse" and all(type(s.guard) is not ConsistencyGuard for s in steps):
-        raise ConfigurationError(
-            f"no guard here knows the policy {policy!r}",
-            hint="set it at your own guard, and leave policy out",
-        )
-    return Pipeline(
-        steps, deadline=pipeline.deadline, observers=pipeline.observers, messages=pipeline.messages
-    )
-
-
-def _at(guard: TurnGuard, policy: Any) -> TurnGuard:
-    if type(guard) is not ConsistencyGuard or guard.policy == policy:
-        return guard
-    return ConsistencyGuard(
-        guard.aligner, threshold=guard.threshold, policy=policy, attempts=guard.attempts, name=guard.name
-    )

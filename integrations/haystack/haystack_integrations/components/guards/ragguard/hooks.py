@@ -12,10 +12,8 @@ from haystack.dataclasses import ChatMessage, ChatRole, TextContent
 
 from haystack_integrations.components.guards.ragguard.documents import FACTS, unscored
 from haystack_integrations.components.guards.ragguard.guards import (
-    Policy,
     answer_pipeline,
     plain_guard,
-    require_policy,
     warm_up,
 )
 from haystack_integrations.components.guards.ragguard.replies import (
@@ -25,6 +23,7 @@ from haystack_integrations.components.guards.ragguard.replies import (
     without_text,
 )
 from haystack_integrations.components.guards.ragguard.spans import traced
+from ragguard.adapting import UnattendedPolicy, require_policy
 from ragguard.alignment.guard import ATTEMPT
 from ragguard.pipeline import Pipeline
 from ragguard.types import Passage, Report, Turn
@@ -65,11 +64,11 @@ class AnswerGuardHook:
         self,
         guard: Any = None,
         *,
-        policy: Policy | None = None,
+        policy: UnattendedPolicy | None = None,
         documents_key: str = "documents",
         id_key: str | None = None,
     ) -> None:
-        require_policy(policy)
+        require_policy(policy, UnattendedPolicy)
         self.guard = guard
         self.policy = policy
         self.documents_key = documents_key

@@ -14,7 +14,8 @@ from typing import Any, get_args
 
 from haystack import Pipeline
 from haystack.utils import Secret
-from pydantic_core import to_jsonable_python
+
+from ragguard.artifacts import as_json, qualified_name
 
 _TOLD = re.compile(
     r"model|metric|similarity|algorithm|regex|mode|policy|strategy|function|prefix|suffix|language"
@@ -28,17 +29,11 @@ _IDLE = re.compile(
 _MISSING = object()
 
 
-def qualified_name(thing: Any) -> str:
-    """Return module and name of a function or class, or of the class of anything else."""
-    owner = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{owner.__module__}.{owner.__qualname__}"
-
-
 def of_component(component: Any) -> dict[str, Any]:
     """Return the component's own `fingerprint()` if it has one, else its class and what can be seen of its settings."""
     own = getattr(component, "fingerprint", None)
     if callable(own):
-        return {"name": qualified_name(component), **_plain(dict(own()))}
+        return {"name": qualified_name(component), **as_json(dict(own()))}
     found: dict[str, Any] = {"name": qualified_name(component)}
     inner = getattr(component, "pipeline", None)
     if isinstance(inner, Pipeline):
@@ -100,13 +95,13 @@ def _told(name: str, value: Any) -> Any:
     if value is None or value is _MISSING or isinstance(value, Secret | Pipeline) or _IDLE.fullmatch(name):
         return _MISSING
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return as_json(value.value)
     if isinstance(value, bool | int | float):
-        return _plain(value)
+        return as_json(value)
     if isinstance(value, str):
         return value if _TOLD.search(name) else _MISSING
     if isinstance(value, Mapping):
-        return _plain(dict(value)) if "filter" in name else _several(name, value)
+        return as_json(dict(value)) if "filter" in name else _several(name, value)
     if isinstance(value, list | tuple):
         told = [_told(name, item) for item in value]
         return [item for item in told if item is not _MISSING] or _MISSING
@@ -118,8 +113,3 @@ def _told(name: str, value: Any) -> Any:
 def _several(name: str, values: Mapping[Any, Any]) -> Any:
     told = {str(key): _told(str(key), value) for key, value in values.items()}
     return {key: value for key, value in sorted(told.items()) if value is not _MISSING} or _MISSING
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON has it; a callable becomes its name."""
-    return to_jsonable_python(value, fallback=qualified_name, inf_nan_mode="strings")

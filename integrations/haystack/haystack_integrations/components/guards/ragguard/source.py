@@ -10,11 +10,10 @@ from haystack.dataclasses import Document
 
 from haystack_integrations.components.guards.ragguard.documents import candidates
 from haystack_integrations.components.guards.ragguard.identity import of_component, of_socket
+from ragguard.conformal.orientation import PROBED, Hits
 from ragguard.corpus.retrievers import AdaptedRetriever
-from ragguard.errors import ConfigurationError, ScoreOrientationError
+from ragguard.errors import ConfigurationError
 from ragguard.types import Passage
-
-PROBED = 5
 
 
 class DocumentSource(AdaptedRetriever):
@@ -54,6 +53,16 @@ class DocumentSource(AdaptedRetriever):
         """
         found = self._ask(question)
         return list(candidates(found, higher_is_better=self._higher, id_key=self._id_key).passages)
+
+    def probes(self, questions: Sequence[str]) -> list[tuple[str, Hits]]:
+        """Return some documents' texts, each with what the source finds for that very text.
+
+        Args:
+            questions: the documents are those of the first that finds any.
+        """
+        found = next((passages for text in questions if (passages := self(text))), [])
+        texts = [passage.text for passage in found[:PROBED] if passage.text.strip()]
+        return [(text, [(hit.text, hit.score or 0.0) for hit in self(text)]) for text in texts]
 
     def fingerprint(self) -> dict[str, Any]:
         """What retrieves, which way its scores point, how deep, and by what a document is named."""
@@ -107,31 +116,6 @@ def of_pipeline_socket(pipeline: Pipeline, name: str, socket: str, **named: Any)
     return DocumentSource(None, of_socket(pipeline, name, socket), depth=depth_of(instance), **named)
 
 
-def check_orientation(source: DocumentSource, questions: Sequence[str]) -> None:
-    """Return only if documents' own texts score at the declared best end: nothing is nearer to a text than itself.
-
-    Args:
-        source: is asked for the first question's documents, and for the text of some of them.
-        questions: of the calibration set.
-
-    Raises:
-        ScoreOrientationError: most score at the other end, or none tells the ends apart.
-    """
-    found = next((passages for text in questions if (passages := source(text))), [])
-    sides = [_side(passage, source(passage.text)) for passage in found[:PROBED] if passage.text.strip()]
-    if sum(sides) < 0:
-        raise ScoreOrientationError(
-            "a stored document's own text scores at the worse end",
-            hint="declare higher_is_better as the retriever has it: similarities True, distances False",
-        )
-    if sum(sides) == 0:
-        raise ScoreOrientationError(
-            "the direction of the retriever's scores cannot be told",
-            hint="it needs at least two documents that score differently; probe=False skips the check",
-            details={"probed": len(sides)},
-        )
-
-
 def depth_of(component: Any) -> int | None:
     """Return how many documents a retriever is asked for, where it says so."""
     top_k = getattr(component, "top_k", None)
@@ -169,15 +153,6 @@ def _socket(pipeline: Pipeline, named: str, side: str) -> tuple[str, str]:
             f"the pipeline has no {side} {named!r}", hint=f"of {component!r} it has {sorted(known)}"
         )
     return component, socket
-
-
-def _side(passage: Passage, hits: Sequence[Passage]) -> int:
-    """1 when the passage's own score lies in the better half of the range found, -1 in the worse, 0 unknown."""
-    own = [hit.score or 0.0 for hit in hits if hit.text == passage.text]
-    scores = [hit.score or 0.0 for hit in hits]
-    if not own or max(scores) <= min(scores):
-        return 0
-    return 1 if own[0] > (max(scores) + min(scores)) / 2 else -1
 
 
 def _nothing(question: str) -> Sequence[Document]:

@@ -16,12 +16,11 @@ from haystack_integrations.components.guards.ragguard.guards import (
 )
 from haystack_integrations.components.guards.ragguard.streaming import (
     GuardedStream,
-    StreamMode,
     as_async_callback,
     as_callback,
-    require_mode,
 )
 from haystack_integrations.components.guards.ragguard.turns import asked_turn
+from ragguard.adapting import StreamMode, require_mode
 from ragguard.pipeline import Pipeline
 from ragguard.worker import run_on_worker
 
@@ -38,7 +37,7 @@ class AnswerStreamGate:
     Args:
         guard: see `FactualConsistencyValidator`.
         calibration: see `FactualConsistencyValidator`.
-        stream: "withhold" passes on whole answers, "sentence" each sentence once it is judged.
+        mode: "withhold" passes on whole answers, "sentence" each sentence once it is judged.
         id_key: meta key that names a document, as for the gate.
 
     Raises:
@@ -50,13 +49,13 @@ class AnswerStreamGate:
         guard: Any = None,
         *,
         calibration: Any = None,
-        stream: StreamMode = "withhold",
+        mode: StreamMode = "withhold",
         id_key: str | None = None,
     ) -> None:
-        require_mode(stream)
+        require_mode(mode)
         self.guard = guard
         self.calibration = calibration
-        self.stream = stream
+        self.mode = mode
         self.id_key = id_key
         self._making = threading.Lock()
         self._made: Pipeline | None = None
@@ -71,7 +70,7 @@ class AnswerStreamGate:
             self,
             guard=plain_guard(self.guard),
             calibration=plain_calibration(self.calibration),
-            stream=self.stream,
+            mode=self.mode,
             id_key=self.id_key,
         )
         return written
@@ -143,4 +142,4 @@ class AnswerStreamGate:
         self, query: str, documents: Any, retrieval: Any, callback: StreamingCallbackT
     ) -> GuardedStream:
         turn = asked_turn(query, documents, retrieval=retrieval, id_key=self.id_key)
-        return GuardedStream(self._pipeline(), turn, callback=callback, stream=self.stream)
+        return GuardedStream(self._pipeline(), turn, callback=callback, mode=self.mode)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, get_args
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from haystack.dataclasses import ComponentInfo, Document, StreamingCallbackT, StreamingChunk
 
 from haystack_integrations.components.guards.ragguard.guards import answer_pipeline
 from haystack_integrations.components.guards.ragguard.turns import asked_turn
-from ragguard.errors import InvalidValueError
+from ragguard.adapting import StreamMode, require_mode
 from ragguard.pipeline import Pipeline
-from ragguard.stream import StreamGate
+from ragguard.stream import StreamGate, remainder
 from ragguard.types import Report, Turn
 from ragguard.withheld import small_report
 from ragguard.worker import submit
@@ -21,20 +21,7 @@ from ragguard.worker import submit
 P = ParamSpec("P")
 T = TypeVar("T")
 
-StreamMode = Literal["withhold", "sentence"]
-_BREAK = "\n\n"
-"""Between what was already shown and a text that does not follow from it."""
 _TOOL_TURNS = frozenset({"tool_calls", "tool_call_results"})
-
-
-def require_mode(stream: str) -> None:
-    """Return only for a known mode.
-
-    Raises:
-        InvalidValueError: there is no such mode.
-    """
-    if stream not in get_args(StreamMode):
-        raise InvalidValueError(f"stream must be one of {', '.join(get_args(StreamMode))}")
 
 
 class GuardedStream:
@@ -53,17 +40,17 @@ class GuardedStream:
         pipeline: guards that judge answers.
         turn: question and passages, or a retrieval's report after which no answer may be shown.
         callback: told of what is released.
-        stream: "withhold" or "sentence".
+        mode: "withhold" or "sentence".
 
     Attributes:
         report: of the last whole answer, or None.
     """
 
     def __init__(
-        self, pipeline: Pipeline, turn: Turn | Report, *, callback: StreamingCallbackT, stream: StreamMode
+        self, pipeline: Pipeline, turn: Turn | Report, *, callback: StreamingCallbackT, mode: StreamMode
     ) -> None:
-        require_mode(stream)
-        self._pipeline, self._turn, self._callback, self._mode = pipeline, turn, callback, stream
+        require_mode(mode)
+        self._pipeline, self._turn, self._callback, self._mode = pipeline, turn, callback, mode
         self._info: ComponentInfo | None = None
         self.report: Report | None = None
         self._begin()
@@ -127,7 +114,7 @@ class GuardedStream:
         if failure is not None and not failure.released and report.released:
             report = failure  # what refused a part has refused the answer
         self._over, self.report = True, report
-        text = _after(self._told, report.text or report.reason.sentence, follows=report.released)
+        text = remainder(self._told, report.text or report.reason.sentence, follows=report.released)
         return self._made(text, meta={"ragguard": small_report(report)}, finish_reason=finish_reason)
 
     def _made(self, text: str, **fields: Any) -> StreamingChunk:
@@ -144,7 +131,7 @@ def guarded_streaming_callback(
     retrieval: Mapping[str, Any] | None = None,
     guard: Any = None,
     calibration: Any = None,
-    stream: StreamMode = "withhold",
+    mode: StreamMode = "withhold",
     id_key: str | None = None,
 ) -> StreamingCallbackT:
     """Return a generator's streaming callback that passes on to `callback` only what was released.
@@ -160,7 +147,7 @@ def guarded_streaming_callback(
         retrieval: the gate's report.
         guard: see `FactualConsistencyValidator`; a live one is made once for many answers.
         calibration: see `FactualConsistencyValidator`.
-        stream: "withhold" or "sentence".
+        mode: "withhold" or "sentence".
         id_key: meta key that names a document.
 
     Raises:
@@ -169,7 +156,7 @@ def guarded_streaming_callback(
     """
     pipeline = answer_pipeline(guard, calibration=calibration)
     turn = asked_turn(query, documents, retrieval=retrieval, id_key=id_key)
-    guarded = GuardedStream(pipeline, turn, callback=callback, stream=stream)
+    guarded = GuardedStream(pipeline, turn, callback=callback, mode=mode)
     if inspect.iscoroutinefunction(callback):
         return as_async_callback(guarded)
     return as_callback(guarded)
@@ -244,16 +231,6 @@ class _Decided:
 
     async def afinish(self) -> Report:
         return self._report
-
-
-def _after(shown: str, text: str, *, follows: bool) -> str:
-    """What of a text is still to be shown; a redaction may have taken the space that was shown at the end."""
-    if follows and text.startswith(shown):
-        return text[len(shown) :]
-    kept = shown.rstrip()
-    if follows and text.startswith(kept):
-        return text[len(kept) :].lstrip()
-    return _BREAK + text if shown else text
 
 
 async def _awaited(told: Any) -> None:

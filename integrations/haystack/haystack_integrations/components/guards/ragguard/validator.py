@@ -12,11 +12,9 @@ from haystack.core.serialization import component_to_dict
 from haystack.dataclasses import ChatMessage, Document, StreamingCallbackT, StreamingChunk
 
 from haystack_integrations.components.guards.ragguard.guards import (
-    Policy,
     answer_pipeline,
     plain_calibration,
     plain_guard,
-    require_policy,
     warm_up,
 )
 from haystack_integrations.components.guards.ragguard.regeneration import Rewriting, require_silent
@@ -29,6 +27,7 @@ from haystack_integrations.components.guards.ragguard.replies import (
 )
 from haystack_integrations.components.guards.ragguard.spans import traced
 from haystack_integrations.components.guards.ragguard.turns import asked_turn
+from ragguard.adapting import UnattendedPolicy, require_policy
 from ragguard.pipeline import Pipeline
 from ragguard.types import Report, Turn
 from ragguard.withheld import shown_report
@@ -79,11 +78,11 @@ class FactualConsistencyValidator:
         guard: Any = None,
         *,
         calibration: Any = None,
-        policy: Policy | None = None,
+        policy: UnattendedPolicy | None = None,
         generator: Any = None,
         id_key: str | None = None,
     ) -> None:
-        require_policy(policy)
+        require_policy(policy, UnattendedPolicy)
         require_silent(generator)
         self.guard = guard
         self.calibration = calibration
