@@ -32,7 +32,7 @@ class NoEvidence(StrEnum):
     skip = "pass"
 
 
-class Stream(StrEnum):
+class StreamMode(StrEnum):
     """How much of a stream may be shown before its end."""
 
     withhold = "withhold"
@@ -56,9 +56,9 @@ def serve(
     no_evidence: Annotated[
         NoEvidence, typer.Option(help="An answer without evidence: block it, or another way.")
     ] = NoEvidence.block,
-    stream: Annotated[
-        Stream, typer.Option(help="withhold: a stream is released whole; sentence: as it is verified.")
-    ] = Stream.withhold,
+    mode: Annotated[
+        StreamMode, typer.Option(help="withhold: a stream is released whole; sentence: as it is verified.")
+    ] = StreamMode.withhold,
     refusals: Annotated[
         Refusals | None, typer.Option(help="block: an error there; text: the guard's message as the answer.")
     ] = None,
@@ -71,7 +71,7 @@ def serve(
     if key is None and not _is_loopback(host):
         raise ConfigurationError(f"serving on {host!r} without a key", hint=f"set {KEY}")
     guard = served_guard(folder, config)
-    app = served_app(guard, key=key, no_evidence=no_evidence, stream=stream, refusals=refusals, nemo=nemo)
+    app = served_app(guard, key=key, no_evidence=no_evidence, mode=mode, refusals=refusals, nemo=nemo)
     if key is None:
         Console(stderr=True).print(f"{KEY} is not set: every program on this machine is served.")
     try:
@@ -98,7 +98,7 @@ def served_app(
     *,
     key: str | None,
     no_evidence: NoEvidence,
-    stream: Stream,
+    mode: StreamMode,
     refusals: Refusals | None,
     nemo: bool,
 ) -> FastAPI:
@@ -109,7 +109,7 @@ def served_app(
         guard,
         api_key=key,
         no_evidence=no_evidence.value,
-        stream=stream.value,
+        mode=mode.value,
         refusals=None if refusals is None else refusals.value,
     )
     if nemo:

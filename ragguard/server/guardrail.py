@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from ragguard.adapting import StreamMode, as_pipeline, require_mode, with_steps
 from ragguard.errors import ConfigurationError
 from ragguard.guard import Guard
 from ragguard.pipeline import Pipeline, Step
@@ -18,9 +19,9 @@ from ragguard.protocols import TurnGuard
 from ragguard.server.calls import Calls
 from ragguard.server.door import Door, Limits, Turned, bare_app
 from ragguard.server.given import EVIDENCE_ROLES, EvidenceRequired, Given, given_in, require_roles
-from ragguard.server.judging import Judged, StreamMode, judge_sentences, judge_whole, small_report
+from ragguard.server.judging import Judged, judge_sentences, judge_whole, told_of
 from ragguard.server.messages import GuardrailRequest, parsed
-from ragguard.types import Mode, Report, Stage, Turn
+from ragguard.types import Report, Stage, Turn
 from ragguard.worker import run_on_worker
 
 PATH = "/beta/litellm_basic_guardrail_api"
@@ -35,7 +36,7 @@ _UNASKED = "(the question is not known)"
 @dataclass(frozen=True)
 class _Settings:
     no_evidence: NoEvidence
-    stream: StreamMode
+    mode: StreamMode
     refusals: Refusals
     given: Callable[[GuardrailRequest], Given]
     limits: Limits
@@ -46,7 +47,7 @@ def create_guardrail_app(
     *,
     api_key: str | None,
     no_evidence: NoEvidence = "block",
-    stream: StreamMode = "withhold",
+    mode: StreamMode = "withhold",
     refusals: Refusals | None = None,
     evidence_roles: Collection[str] = EVIDENCE_ROLES,
     evidence: Callable[[GuardrailRequest], Given] | None = None,
@@ -66,11 +67,11 @@ def create_guardrail_app(
         no_evidence: what becomes of an answer that came without any. "block" refuses it unless
             it claims nothing; "judge" leaves that to the guards, for those that need none;
             "retrieve" has the guard's own retriever find it; "pass" lets it through unjudged.
-        stream: "withhold" releases nothing of a stream before all of it is judged, "sentence"
+        mode: "withhold" releases nothing of a stream before all of it is judged, "sentence"
             what is verified. Either needs `streaming_transform_mode: incremental_diff` there.
         refusals: "block" answers BLOCKED, which the gateway makes an error; "text" puts the
             guard's message in place of the answer, and in a stream needs the same setting.
-            By default "block", and "text" with stream="sentence".
+            By default "block", and "text" with mode="sentence".
         evidence_roles: of the messages that count as evidence.
         evidence: finds question and passages in a request, instead of `given_in`; runs on a worker.
         limits: of the app.
@@ -80,10 +81,11 @@ def create_guardrail_app(
         ConfigurationError: settings that contradict one another, or a guard that judges nothing here.
         InvalidValueError: a limit is out of range.
     """
+    require_mode(mode)
     settings = _Settings(
         no_evidence=_one_of("no_evidence", no_evidence, NoEvidence),
-        stream=_one_of("stream", stream, StreamMode),
-        refusals=_refusals(refusals, stream),
+        mode=mode,
+        refusals=_refusals(refusals, mode),
         given=evidence or _by_roles(require_roles(evidence_roles)),
         limits=limits or Limits(),
     )
@@ -103,8 +105,8 @@ class _Guardrail:
 
     def __init__(self, guard: Any, settings: _Settings, calls: Calls) -> None:
         self._guard, self._settings, self._calls = guard, settings, calls
-        self._pipeline = as_pipeline(guard)
-        self._requiring = _requiring_evidence(self._pipeline)
+        self._pipeline = as_pipeline(guard, Stage.ANSWER, Stage.QUESTION)
+        self._requiring = with_steps(self._pipeline, [Step(EvidenceRequired()), *self._pipeline.steps])
         retriever = guard.retriever if isinstance(guard, Guard) else None
         if settings.no_evidence == "retrieve" and retriever is None:
             raise ConfigurationError(
@@ -128,7 +130,7 @@ class _Guardrail:
             return {"action": "NONE"}
         turn = Turn(question=(question.strip() and question) or _UNASKED, passages=fetched or None)
         report = await self._pipeline.acheck(turn)
-        told = {"ragguard": small_report(report)}
+        told = {"ragguard": told_of(report)}
         if not report.released:
             # Nothing else will do: text in place of a question would go to the model.
             return {"action": "BLOCKED", "blocked_reason": report.text, **told}
@@ -151,7 +153,7 @@ class _Guardrail:
         evident = any(p.text.strip() for p in given.passages)
         if not evident and self._settings.no_evidence == "pass":
             _LOG.warning("a response passed unjudged: no evidence came with it")
-            return {"action": "NONE", "ragguard": [small_report(None) for _ in texts]}
+            return {"action": "NONE", "ragguard": [told_of(None) for _ in texts]}
         turn = Turn(question=given.question or _UNASKED, passages=given.passages)
         if not evident and self._settings.no_evidence == "retrieve" and given.question:
             found = await self._guard.acheck(Turn(question=given.question))
@@ -166,14 +168,14 @@ class _Guardrail:
 
     async def _judge(self, request: GuardrailRequest, turn: Turn, text: str, place: int) -> Judged:
         pipeline = self._pipeline if self._settings.no_evidence == "judge" else self._requiring
-        if self._settings.stream == "withhold":
+        if self._settings.mode == "withhold":
             return await judge_whole(pipeline, turn, text)
         return await judge_sentences(pipeline, turn, text, calls=self._calls, call=request.call, place=place)
 
     def _reply(
         self, request: GuardrailRequest, texts: Sequence[str], judged: Sequence[Judged]
     ) -> dict[str, Any]:
-        told = {"ragguard": [small_report(one.report) for one in judged]}
+        told = {"ragguard": [told_of(one.report) for one in judged]}
         refused = next((one for one in judged if one.refused), None)
         if request.tool_calls:
             # The turn goes on with its tools: a message to the user has no place in it.
@@ -190,36 +192,6 @@ def _passed_on(texts: Sequence[str], shown: Sequence[str]) -> dict[str, Any]:
     return {"action": "GUARDRAIL_INTERVENED", "texts": list(shown)}
 
 
-def as_pipeline(guard: Any) -> Pipeline:
-    """Return the pipeline of a guard, or of guards.
-
-    Raises:
-        ConfigurationError: it is none of these, or judges neither answers nor questions.
-    """
-    if isinstance(guard, Guard):
-        pipeline = guard.pipeline
-    elif isinstance(guard, Pipeline):
-        pipeline = guard
-    else:
-        guards = guard if isinstance(guard, list | tuple) else [guard]
-        if any(not isinstance(one, Step | TurnGuard) for one in guards):
-            raise ConfigurationError("guard is neither a Guard, a Pipeline nor guards in a list")
-        pipeline = Pipeline(guards)
-    judging = [s for s in pipeline.steps if s.mode is not Mode.OFF]
-    if not any(s.guard.stages & {Stage.ANSWER, Stage.QUESTION} for s in judging):
-        raise ConfigurationError("no guard judges answers or questions", hint="e.g. [ConsistencyGuard()]")
-    return pipeline
-
-
-def _requiring_evidence(pipeline: Pipeline) -> Pipeline:
-    return Pipeline(
-        [EvidenceRequired(), *pipeline.steps],
-        deadline=pipeline.deadline,
-        observers=pipeline.observers,
-        messages=pipeline.messages,
-    )
-
-
 def _by_roles(roles: frozenset[str]) -> Callable[[GuardrailRequest], Given]:
     return lambda request: given_in(request, roles=roles)
 
@@ -231,12 +203,12 @@ def _changed(fetched: Sequence[Any], report: Report) -> Mapping[str, str]:
     return {p.text: left.get(p.id, gone) for p in fetched if left.get(p.id) != p.text}
 
 
-def _refusals(refusals: Refusals | None, stream: StreamMode) -> Refusals:
+def _refusals(refusals: Refusals | None, mode: StreamMode) -> Refusals:
     if refusals is None:
-        return "text" if stream == "sentence" else "block"
-    if refusals == "block" and stream == "sentence":
+        return "text" if mode == "sentence" else "block"
+    if refusals == "block" and mode == "sentence":
         raise ConfigurationError(
-            'refusals="block" cannot go with stream="sentence": a reply cannot tell an answer that '
+            'refusals="block" cannot go with mode="sentence": a reply cannot tell an answer that '
             "has ended from one whose last sentence is not complete",
             hint='refusals="text"',
         )

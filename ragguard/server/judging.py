@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from ragguard.pipeline import Pipeline
 from ragguard.server.calls import Call, Calls
 from ragguard.stream import StreamGate
 from ragguard.types import Report, Turn
+from ragguard.withheld import small_report
 
-StreamMode = Literal["withhold", "sentence"]
 _ENDS_HERE = "\n\n"
 """Between the sentences that were shown and the word that the answer ends there."""
 
@@ -82,19 +82,8 @@ async def _pushed(pipeline: Pipeline, turn: Turn, text: str, held: StreamGate | 
     return gate
 
 
-def small_report(report: Report | None) -> dict[str, Any]:
-    """What a reply says of a report: verdicts and numbers, no text of the turn."""
+def told_of(report: Report | None) -> dict[str, Any]:
+    """What a reply says of a report: names and numbers, no text of the turn."""
     if report is None:
         return {"action": "pass", "reason": "ok", "judged": False}
-    return {
-        "action": report.action.value,
-        "reason": report.reason.value,
-        "judged": True,
-        "degraded": report.degraded,
-        "verdicts": [
-            v.model_dump(
-                mode="json", include={"guard", "action", "reason", "score", "threshold", "uncalibrated"}
-            )
-            for v in report.verdicts
-        ],
-    }
+    return {"judged": True, **small_report(report)}

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ragguard.cli.serve import NoEvidence, Refusals, Stream, served_app, served_guard
+from ragguard.cli.serve import NoEvidence, Refusals, StreamMode, served_app, served_guard
 from tests.cli.trace_case import command
 from tests.server.served import FALSE, PATH, RETURNS, TRUE, response
 
@@ -32,7 +32,7 @@ def test_serving_others_without_a_key_is_refused(host: str, monkeypatch: pytest.
 
 
 def test_settings_that_contradict_are_refused_before_anything_is_served() -> None:
-    assert command("serve", "--stream", "sentence", "--refusals", "block").code == 2
+    assert command("serve", "--mode", "sentence", "--refusals", "block").code == 2
     assert command("serve", "--no-evidence", "retrieve").code == 2
     assert command("serve", "--port", "0").code == 2
 
@@ -43,7 +43,7 @@ async def test_the_other_route_is_there_where_it_is_asked_for(nemo: bool) -> Non
         served_guard(None, None),
         key="k",
         no_evidence=NoEvidence.block,
-        stream=Stream.withhold,
+        mode=StreamMode.withhold,
         refusals=Refusals.text,
         nemo=nemo,
     )

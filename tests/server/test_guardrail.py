@@ -264,7 +264,7 @@ async def test_nothing_of_a_stream_is_released_before_its_end_unless_asked_for()
 
 async def test_a_stream_by_sentences_holds_the_tail_that_is_not_verified() -> None:
     text = f"{TRUE} Refunds are paid within"
-    reply = await asked(response(text), stream="sentence")
+    reply = await asked(response(text), mode="sentence")
     assert let_out(reply, text) == f"{TRUE} "
 
 
@@ -280,7 +280,7 @@ def test_whatever_the_pieces_only_verified_text_is_let_out_and_never_taken_back(
 
     async def stream() -> tuple[list[str], dict[str, Any]]:
         shown, reply = [""], {}
-        async with client(stream="sentence") as http:
+        async with client(mode="sentence") as http:
             for end in ends:
                 body = response(text[:end], litellm_call_id="a" if remembered else None)
                 reply = (await http.post(PATH, json=body)).json()
@@ -298,7 +298,7 @@ def test_whatever_the_pieces_only_verified_text_is_let_out_and_never_taken_back(
 
 async def test_a_failing_last_sentence_ends_in_the_message_behind_what_was_shown() -> None:
     text = f"{TRUE} {FALSE}"
-    reply = await asked(response(text), stream="sentence")
+    reply = await asked(response(text), mode="sentence")
     assert let_out(reply, text) == f"{TRUE} "
     assert reply["texts"][0].startswith(f"{TRUE} ")
     assert reply["texts"][0].endswith("not supported by the passages kept.")
@@ -340,9 +340,9 @@ async def test_a_function_of_the_operators_that_fails_is_an_error_that_quotes_no
     "options",
     [
         {"no_evidence": "maybe"},
-        {"stream": "tokens"},
+        {"mode": "tokens"},
         {"refusals": "silence"},
-        {"refusals": "block", "stream": "sentence"},
+        {"refusals": "block", "mode": "sentence"},
         {"no_evidence": "retrieve"},
         {"evidence_roles": ("user",)},
         {"evidence_roles": "tool"},

@@ -46,7 +46,7 @@ def writing() -> Any:
 
 @pytest.fixture(scope="module")
 def by_sentence() -> Any:
-    with guarded([by_words()], stream="sentence") as address:
+    with guarded([by_words()], mode="sentence") as address:
         yield address
 
 
