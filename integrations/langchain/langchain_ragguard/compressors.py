@@ -16,7 +16,8 @@ from langchain_ragguard.documents import RELEVANCE_SCORE, as_passage, with_facts
 from langchain_ragguard.facts import kept_documents
 from langchain_ragguard.retrievers import GuardedRetriever
 from langchain_ragguard.source import Candidates, DocumentSource
-from langchain_ragguard.verified import calibration_of, name_of_cut, scoring_of, source_of, verified
+from langchain_ragguard.verified import scoring_of, source_of, verified
+from ragguard.adapting import cutting
 from ragguard.conformal.calibration import Calibration
 from ragguard.errors import ConfigurationError
 from ragguard.evaluation.asked import Questions
@@ -82,14 +83,15 @@ class ConformalCompressor(BaseDocumentCompressor):
         """Hold the guard against what can be seen: every fingerprint must be the calibrated one."""
         if self.base is None:
             self._source = self._of_anywhere()
-            self._guard, self._calibration = _compared(self.guard, self._source)
+            self._guard, self._calibration, self._cut = _compared(self.guard, self._source)
         else:
             self._source = source_of(
                 self.base, self.score_key, self.higher_is_better, self.embedder, self.id_key, self.identity
             )
-            self._guard, self._calibration = verified(self.guard, self._source, rewriter=self.rewriter)
+            self._guard, self._calibration, self._cut = verified(
+                self.guard, self._source, rewriter=self.rewriter
+            )
         self.guard = self._guard
-        self._cut = name_of_cut(self._guard)
 
     @classmethod
     def calibrate(cls, base: RetrieverLike, questions: Questions, **options: Any) -> Self:
@@ -244,14 +246,15 @@ class PreferenceCompressor(BaseDocumentCompressor):
         return found
 
 
-def _compared(guard: Guard | Calibration | Path | str, source: DocumentSource) -> tuple[Guard, Calibration]:
-    """The guard and its calibration, known to be for these scores and names, from wherever they come."""
-    if not isinstance(guard, Guard):
-        guard = Guard(guard if isinstance(guard, Calibration) else Calibration.load(guard))
-    calibration, live = calibration_of(guard), source.fingerprint()
+def _compared(
+    guard: Guard | Calibration | Path | str, source: DocumentSource
+) -> tuple[Guard, Calibration, str]:
+    """The guard, its calibration and its cut, known to be for these scores and names, from wherever they come."""
+    found, calibration, cut = cutting(guard)
+    live = source.fingerprint()
     seen = {key: live[key] for key in ("scored_by", "orientation", "id_key")}
     calibration.verify({**calibration.artifact.fingerprints, **seen})
-    return guard, calibration
+    return found, calibration, cut
 
 
 def _facts(document: Document) -> dict[str, Any]:

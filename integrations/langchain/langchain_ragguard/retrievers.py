@@ -16,7 +16,7 @@ from langchain_ragguard.facts import kept_documents
 from langchain_ragguard.probe import Metric
 from langchain_ragguard.source import DocumentSource, Retrieval
 from langchain_ragguard.vectorstores import ScoredVectorStoreRetriever
-from langchain_ragguard.verified import name_of_cut, source_of, verified
+from langchain_ragguard.verified import source_of, verified
 from ragguard.conformal.calibration import Calibration
 from ragguard.conformal.kept import limited
 from ragguard.errors import CalibrationMismatchError, ConfigurationError, InvalidValueError
@@ -87,9 +87,8 @@ class GuardedRetriever(BaseRetriever):
         self._source = source_of(
             self.base, self.score_key, self.higher_is_better, self.embedder, self.id_key, self.identity
         )
-        self._guard, self._calibration = verified(self.guard, self._source, rewriter=self.rewriter)
+        self._guard, self._calibration, self._cut = verified(self.guard, self._source, rewriter=self.rewriter)
         self.guard = self._guard
-        self._cut = name_of_cut(self._guard)
 
     @classmethod
     def from_vectorstore(

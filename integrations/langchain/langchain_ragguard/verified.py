@@ -7,14 +7,13 @@ from typing import Any
 
 from langchain_core.retrievers import RetrieverLike
 
-from langchain_ragguard.identity import qualified_name
 from langchain_ragguard.scores import STORE, ByEmbedder, FromMetadata, Scoring, as_embedder
 from langchain_ragguard.source import DocumentSource
 from langchain_ragguard.vectorstores import ScoredVectorStoreRetriever
+from ragguard.adapting import cutting, require_path
 from ragguard.conformal.calibration import Calibration
-from ragguard.conformal.guard import ConformalRetrievalGuard
 from ragguard.errors import ConfigurationError
-from ragguard.guard import Guard
+from ragguard.guard import Guard, rewriter_fingerprint
 
 
 def source_of(
@@ -57,47 +56,13 @@ def scoring_of(
 
 def verified(
     guard: Guard | Calibration | Path | str, source: DocumentSource, *, rewriter: Any = None
-) -> tuple[Guard, Calibration]:
-    """Return the guard and its calibration, known to have been made through this source, behind this rewriter.
+) -> tuple[Guard, Calibration, str]:
+    """Return the guard, its calibration and the name of its cut, known to be made for this path and rewriter.
 
     Raises:
         ConfigurationError: the guard has no calibration.
         CalibrationMismatchError: it was calibrated on another path.
     """
-    if not isinstance(guard, Guard):
-        calibration = guard if isinstance(guard, Calibration) else Calibration.load(guard)
-        guard = Guard(calibration, source, rewriter=rewriter)
-    found = calibration_of(guard)
-    found.verify({**source.fingerprint(), "rewriter": None if rewriter is None else _named(rewriter)})
-    return guard, found
-
-
-def calibration_of(guard: Guard) -> Calibration:
-    """Return the guard's calibration.
-
-    Raises:
-        ConfigurationError: it has none.
-    """
-    if guard.calibration is None:
-        raise ConfigurationError(
-            "the guard has no calibration", hint="make one with GuardedRetriever.calibrate"
-        )
-    return guard.calibration
-
-
-def name_of_cut(guard: Guard) -> str:
-    """Return the name of the guard's cut.
-
-    Raises:
-        ConfigurationError: nothing in it cuts.
-    """
-    for step in guard.pipeline.steps:
-        if isinstance(step.guard, ConformalRetrievalGuard):
-            return step.guard.name
-    raise ConfigurationError("the guard does not cut", hint="calibrate it with a retriever")
-
-
-def _named(rewriter: Any) -> str:
-    """The rewriter as `ragguard.Guard` records it."""
-    own = getattr(rewriter, "fingerprint", None)
-    return str(dict(own())) if callable(own) else qualified_name(rewriter)
+    found, calibration, cut = cutting(guard, retriever=source, rewriter=rewriter)
+    require_path(calibration, {**source.fingerprint(), "rewriter": rewriter_fingerprint(rewriter)})
+    return found, calibration, cut

@@ -17,7 +17,12 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.vectorstores import InMemoryVectorStore
 
-from langchain_ragguard import GuardedRetriever, ScoredVectorStoreRetriever, StandaloneQuestion
+from langchain_ragguard import (
+    ConformalCompressor,
+    GuardedRetriever,
+    ScoredVectorStoreRetriever,
+    StandaloneQuestion,
+)
 from langchain_ragguard.documents import passage_id
 from langchain_ragguard.testing import HashEmbeddings
 from ragguard import Action, Calibration, Guard, Passage, Reason, RefusalError, Stage, Turn, Verdict
@@ -30,6 +35,7 @@ from ragguard.errors import (
     NoValidThresholdError,
 )
 from ragguard.models.rewriters import JoiningRewriter
+from ragguard.preference.reranker import PreferenceReranker
 from ragguard.testing import HashEmbedder
 from ragguard.worker import run_on_worker
 
@@ -572,3 +578,50 @@ def test_a_calibration_is_for_its_rewriter(
     for other in (None, JoiningRewriter(2)):
         with pytest.raises(CalibrationMismatchError, match="rewriter"):
             GuardedRetriever.from_vectorstore(store, tmp_path, rewriter=other, **options)
+
+
+# Behind a reranker
+
+
+class WordScorer:
+    """Relevance of a passage: how many of the question's words it has."""
+
+    def score_pairs(self, pairs: Any, /) -> Any:
+        return np.array([float(len({*q.lower().split()} & {*p.lower().split()})) for q, p in pairs])
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {"name": "words"}
+
+
+async def test_a_retriever_behind_a_reranker_serves_and_is_saved_and_loaded(
+    store: InMemoryVectorStore, questions: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    reranker = PreferenceReranker(WordScorer(), weights={"relevance": 1.0})
+    options: dict[str, Any] = {"k": 10, "higher_is_better": True}
+    made = GuardedRetriever.calibrate(store, questions, alpha=0.3, guards=[reranker], **options)
+    made.save(tmp_path)
+    kept = Guard(Calibration.load(tmp_path), guards=[reranker])
+    loaded = GuardedRetriever.from_vectorstore(store, kept, **options)
+    for retriever in (made, loaded):
+        best = (await retriever.ainvoke(ASKED))[0]
+        assert best.id == "nickel-hardness"
+        assert facts(best)["retrieval_score"] < 1.0, "not the reranker's"
+        assert facts(best)["certificate"]["status"] == "valid"
+    with pytest.raises(CalibrationMismatchError, match="retriever"):
+        GuardedRetriever.from_vectorstore(store, kept, **{**options, "k": 9})
+    another = PreferenceReranker(WordScorer(), weights={"bm25": 1.0})
+    with pytest.raises(CalibrationMismatchError, match="upstream"):
+        Guard(Calibration.load(tmp_path), guards=[another])
+    with pytest.raises(CalibrationMismatchError, match="rerank"):
+        GuardedRetriever.from_vectorstore(store, tmp_path, **options)
+
+
+def test_a_compressor_behind_a_reranker_serves_what_the_retriever_would(
+    store: InMemoryVectorStore, questions: list[dict[str, Any]]
+) -> None:
+    reranker = PreferenceReranker(WordScorer(), weights={"relevance": 1.0})
+    base = ScoredVectorStoreRetriever(vectorstore=store, higher_is_better=True, k=10)
+    cut = ConformalCompressor.calibrate(base, questions, alpha=0.3, guards=[reranker])
+    kept = [document.id for document in cut.compress_documents(base.invoke(ASKED), ASKED)]
+    assert kept[0] == "nickel-hardness"
+    assert kept == [document.id for document in GuardedRetriever(base=base, guard=cut.guard).invoke(ASKED)]
