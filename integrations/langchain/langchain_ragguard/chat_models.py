@@ -24,10 +24,10 @@ from pydantic import Field, PrivateAttr
 
 from langchain_ragguard.chat_apart import aapart, apart, astream_apart, stream_apart, tracers_of
 from langchain_ragguard.chat_evidence import PASSAGES, Asked, ContextExtractor, as_passages, last_exchange
-from langchain_ragguard.chat_stream import Outgoing, StreamMode, gate
-from langchain_ragguard.judging import judging
+from langchain_ragguard.chat_stream import Outgoing, gate
 from langchain_ragguard.middleware_evidence import Reach
 from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out
+from ragguard.adapting import StreamMode, as_pipeline
 from ragguard.pipeline import Pipeline
 from ragguard.types import Report, Turn
 from ragguard.worker import run_on_worker
@@ -99,7 +99,7 @@ class GuardedChatModel(BaseChatModel):
     def model_post_init(self, context: Any, /) -> None:
         """Refuse guards that would pass on any answer unjudged."""
         settings = RagGuardContext(self.policy, None, self.require_evidence)
-        self._pipeline = carrying_out(judging(self.guard), settings)
+        self._pipeline = carrying_out(as_pipeline(self.guard), settings)
 
     @property
     def _llm_type(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
@@ -18,14 +18,12 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_ragguard.documents import FACTS
+from ragguard.adapting import StreamMode
 from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline
 from ragguard.stream import StreamGate
 from ragguard.types import Report, Turn
 from ragguard.withheld import small_report
-
-StreamMode: TypeAlias = Literal["withhold", "sentence"]
-"""Whether an answer is shown once it was judged as a whole, or sentence by sentence as they are judged."""
 
 _COPIED = frozenset(
     {"finish_reason", "stop_reason", "model_name", "model", "model_provider", "system_fingerprint"}

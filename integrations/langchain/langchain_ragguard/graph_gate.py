@@ -13,8 +13,8 @@ from langgraph.types import Command
 from langchain_ragguard.documents import FACTS, as_passage, passage_id, with_facts
 from langchain_ragguard.graph_node import Node
 from langchain_ragguard.graph_state import Keys, as_given, documents_in, question_in, shown
-from langchain_ragguard.judging import judging
 from langchain_ragguard.scores import STORE, FromMetadata
+from ragguard.adapting import as_pipeline
 from ragguard.conformal.kept import certificate_facts
 from ragguard.errors import DuplicateIdError
 from ragguard.types import Passage, Reason, Report, Stage, Turn
@@ -57,7 +57,7 @@ def retrieval_gate_node(
     Raises:
         ConfigurationError: no guard judges passages.
     """
-    pipeline, keys = judging(guard, Stage.PASSAGES), keys or Keys()
+    pipeline, keys = as_pipeline(guard, Stage.PASSAGES), keys or Keys()
     scoring = FromMetadata((score_key,) if score_key is not None else STORE, higher_is_better)
 
     def asked(state: Any) -> tuple[list[Document], Turn]:

@@ -23,11 +23,11 @@ from langchain_ragguard.graph_state import (
     turn_in,
     value,
 )
-from langchain_ragguard.judging import judging
 from langchain_ragguard.middleware_messages import calling_message
-from langchain_ragguard.middleware_policy import Policy, RagGuardContext, carrying_out
+from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out
 from langchain_ragguard.middleware_review import review_request
 from langchain_ragguard.muting import muted
+from ragguard.adapting import Policy, as_pipeline
 from ragguard.alignment.guard import ATTEMPT
 from ragguard.errors import ConfigurationError
 from ragguard.pipeline import Pipeline
@@ -85,7 +85,7 @@ def verify_node(
     """
     if policy == "regenerate" and draft is None:
         raise ConfigurationError("an answer of the state cannot be asked for anew", hint="pass draft=...")
-    pipeline = carrying_out(judging(guard), RagGuardContext(policy, max_retries, require_evidence))
+    pipeline = carrying_out(as_pipeline(guard), RagGuardContext(policy, max_retries, require_evidence))
     made = _Verifying(pipeline, keys or Keys(), policy=policy, require_evidence=require_evidence)
     source = None if draft is None else muted(draft if isinstance(draft, Runnable) else RunnableLambda(draft))
 

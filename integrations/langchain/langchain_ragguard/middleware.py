@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import (
     AgentMiddleware,
@@ -23,19 +23,13 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from langchain_ragguard import muting
-from langchain_ragguard.judging import judging
 from langchain_ragguard.middleware_evidence import Reach
 from langchain_ragguard.middleware_flow import REVIEW, Answering, Flow, Generate, Judge, Shown, Unreadable
 from langchain_ragguard.middleware_gate import RetrievalGate
 from langchain_ragguard.middleware_messages import Channel, require_channels
-from langchain_ragguard.middleware_policy import (
-    Policy,
-    RagGuardContext,
-    carrying_out,
-    settings_in,
-)
+from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out, settings_in
 from langchain_ragguard.middleware_review import decided, reviewed
-from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.adapting import Policy, StreamMode, as_pipeline, require_mode
 from ragguard.pipeline import Pipeline
 from ragguard.worker import run_on_worker
 
@@ -92,14 +86,15 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
             with a response format is refused.
         unjudged: channels beside the text that are passed on although nothing judges them:
             "reasoning", "logprobs", "extras". None of an answer that is withheld.
-        stream: "withhold" shows an answer once the whole was judged; "sentence" each sentence
+        mode: "withhold" shows an answer once the whole was judged; "sentence" each sentence
             once it was judged, by the threshold for whole answers. What was shown is not
             called back; the state then holds the small report.
         name: tells two of these apart.
 
     Raises:
-        ConfigurationError: no guard judges answers, or none can carry out the policy.
-        InvalidValueError: policy, max_retries, unjudged or stream cannot be used.
+        ConfigurationError: no guard judges answers, or none can carry out the policy,
+            or policy and mode do not go together.
+        InvalidValueError: policy, max_retries, unjudged or mode cannot be used.
     """
 
     state_schema = RagGuardState
@@ -118,13 +113,14 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
         format_documents: Callable[[Sequence[Document]], str] | None = None,
         structured_fields: Sequence[str] | None = None,
         unjudged: Collection[Channel] = (),
-        stream: Literal["withhold", "sentence"] = "withhold",
+        mode: StreamMode = "withhold",
         name: str = "RagGuardMiddleware",
     ) -> None:
         super().__init__()
+        require_mode(mode, policy)
         self.tools: Sequence[BaseTool] = ()
         self._name = name
-        self._pipeline = judging(guard)
+        self._pipeline = as_pipeline(guard)
         self._settings = RagGuardContext(policy, max_retries, require_evidence)
         self._pipelines: dict[RagGuardContext, Pipeline] = {}
         self._judging(self._settings)
@@ -141,7 +137,7 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
             reach=reach,
             structured_fields=None if structured_fields is None else tuple(structured_fields),
             unjudged=require_channels(unjudged),
-            aloud=self._pipeline if _require_stream(stream, policy) == "sentence" else None,
+            aloud=self._pipeline if mode == "sentence" else None,
         )
 
     @property
@@ -236,14 +232,6 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
         if key not in self._pipelines:
             self._pipelines[key] = carrying_out(self._pipeline, key)
         return self._pipelines[key]
-
-
-def _require_stream(stream: str, policy: Policy | None) -> str:
-    if stream not in ("withhold", "sentence"):
-        raise InvalidValueError('stream must be "withhold" or "sentence"')
-    if stream == "sentence" and policy in ("regenerate", "interrupt"):
-        raise ConfigurationError(f"policy {policy!r} needs the whole answer", hint='stream="withhold"')
-    return stream
 
 
 @dataclass(frozen=True)

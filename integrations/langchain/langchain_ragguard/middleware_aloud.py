@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 from langchain_ragguard.chat_models import GuardedChatModel
 from langchain_ragguard.middleware_evidence import Evidence
 from langchain_ragguard.middleware_policy import RagGuardContext
-from ragguard.errors import ConfigurationError
+from ragguard.adapting import require_mode
 from ragguard.pipeline import Pipeline
 from ragguard.types import Report, Turn
 
@@ -34,11 +34,7 @@ def aloud(
     Raises:
         ConfigurationError: the policy needs the whole answer before any of it is shown.
     """
-    if settings.policy in ("regenerate", "interrupt"):
-        raise ConfigurationError(
-            f"policy {settings.policy!r} cannot take back what was shown sentence by sentence",
-            hint='stream="withhold"',
-        )
+    require_mode("sentence", settings.policy)
     required = settings.require_evidence is not False
 
     def asked(messages: Sequence[BaseMessage]) -> Turn | Report | None:

@@ -112,7 +112,7 @@ class Answering:
             )
         if self.aloud is not None:
             raise ConfigurationError(
-                "a structured response cannot be shown sentence by sentence", hint='stream="withhold"'
+                "a structured response cannot be shown sentence by sentence", hint='mode="withhold"'
             )
 
     def _answer(self, response: ModelResponse[Any]) -> _Answer | None:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
-from ragguard.alignment.guard import ConsistencyGuard
-from ragguard.errors import ConfigurationError, InvalidValueError
+from ragguard.adapting import Policy, require_policy, under_policy, with_steps
+from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline, Step
-from ragguard.protocols import TurnGuard
 from ragguard.types import Action, Reason, Stage, Turn, Verdict
 from ragguard.worker import run_on_worker
 
-Policy = Literal["refuse", "redact", "annotate", "regenerate", "interrupt", "raise"]
-_BY_GUARDS: Mapping[str, Literal["redact", "annotate", "regenerate"]] = {
-    "redact": "redact",
-    "annotate": "annotate",
-    "regenerate": "regenerate",
-}
 SETTINGS = "ragguard"
 """Attribute or key of an agent's context under which a request's own settings stand."""
 
@@ -44,8 +36,7 @@ class RagGuardContext:
 
     def __post_init__(self) -> None:
         """Refuse what no guard could carry out."""
-        if self.policy is not None and self.policy not in get_args(Policy):
-            raise InvalidValueError(f"policy must be one of {', '.join(get_args(Policy))}")
+        require_policy(self.policy)
         retries = self.max_retries
         if retries is not None and (type(retries) is not int or retries < 0):
             raise InvalidValueError(f"max_retries must be a whole number, 0 or more, got {retries!r:.40}")
@@ -78,24 +69,15 @@ def settings_in(context: Any) -> RagGuardContext:
 
 
 def carrying_out(pipeline: Pipeline, settings: RagGuardContext) -> Pipeline:
-    """Return the pipeline with the policy of these settings in the guards that have one of their own.
+    """Return the pipeline under the policy of these settings, and behind evidence where they require it.
 
     Raises:
-        ConfigurationError: the policy is to redact or annotate, and no guard can.
+        ConfigurationError: the policy is about claims, and no guard knows any.
     """
-    steps = pipeline.steps
-    if settings.policy is not None:
-        steps = tuple(replace(step, guard=_told(step.guard, settings)) for step in steps)
-        able = any(isinstance(step.guard, ConsistencyGuard) for step in steps)
-        if settings.policy in _BY_GUARDS and not able:
-            raise ConfigurationError(f"no guard here can {settings.policy}", hint="ConsistencyGuard can")
-    if settings.require_evidence:
-        steps = (Step(EvidenceRequired()), *steps)
-    if steps is pipeline.steps:
+    pipeline = under_policy(pipeline, settings.policy, attempts=settings.max_retries)
+    if not settings.require_evidence:
         return pipeline
-    return Pipeline(
-        steps, deadline=pipeline.deadline, observers=pipeline.observers, messages=pipeline.messages
-    )
+    return with_steps(pipeline, [Step(EvidenceRequired()), *pipeline.steps])
 
 
 class EvidenceRequired:
@@ -113,15 +95,3 @@ class EvidenceRequired:
     async def acheck(self, turn: Turn, stage: Stage, /) -> Verdict:
         """`check`, on a worker."""
         return await run_on_worker(self.check, turn, stage)
-
-
-def _told(guard: TurnGuard, settings: RagGuardContext) -> TurnGuard:
-    """A copy of a guard whose policy can be set, with that of the settings."""
-    if not isinstance(guard, ConsistencyGuard):
-        return guard
-    changed = copy.copy(guard)
-    # To ask a person or to raise is the middleware's: the guard has only to withhold.
-    changed.policy = _BY_GUARDS.get(settings.policy or "refuse", "refuse")
-    if settings.policy == "regenerate" and settings.max_retries is not None:
-        changed.attempts = settings.max_retries
-    return changed

@@ -19,10 +19,10 @@ from pydantic import ConfigDict, PrivateAttr
 from typing_extensions import TypedDict
 
 from langchain_ragguard.documents import FACTS
-from langchain_ragguard.judging import judging
 from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out
 from langchain_ragguard.verifier_input import Judged, Keys, gathered
 from langchain_ragguard.verifier_stream import AsyncUpstream, Sentences, Upstream
+from ragguard.adapting import StreamMode, as_pipeline
 from ragguard.errors import RagGuardError
 from ragguard.pipeline import Pipeline
 from ragguard.types import Report, Turn
@@ -75,7 +75,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     guard: Any
-    mode: Literal["withhold", "sentence"] = "withhold"
+    mode: StreamMode = "withhold"
     policy: Literal["refuse", "redact", "annotate", "raise"] | None = None
     question_key: str = "question"
     standalone_key: str = "standalone"
@@ -89,7 +89,7 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
     def model_post_init(self, context: Any, /) -> None:
         """Refuse guards that would pass on any answer unjudged."""
-        self._pipeline = carrying_out(judging(self.guard), RagGuardContext(policy=self.policy))
+        self._pipeline = carrying_out(as_pipeline(self.guard), RagGuardContext(policy=self.policy))
         self._keys = Keys(
             question=self.question_key,
             standalone=self.standalone_key,

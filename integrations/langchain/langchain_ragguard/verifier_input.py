@@ -11,10 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables.utils import AddableDict
 
 from langchain_ragguard.documents import as_passage, passage_id
-from ragguard.errors import ConfigurationError, DuplicateIdError, InvalidValueError, RagGuardError
-from ragguard.guard import Guard
-from ragguard.pipeline import Pipeline, Step
-from ragguard.protocols import TurnGuard
+from ragguard.errors import DuplicateIdError, InvalidValueError, RagGuardError
 from ragguard.types import Generation, Passage, Report, Turn
 
 Judged: TypeAlias = Report | AIMessage | RagGuardError
@@ -109,22 +106,6 @@ class Keys:
             if passages.setdefault(name, passage).text != passage.text:
                 raise DuplicateIdError(f"two documents of different text share the id {name!r}")
         return tuple(passages.values())
-
-
-def as_pipeline(guard: Any) -> Pipeline:
-    """Return a guard, a pipeline, or guards in a list, as a pipeline.
-
-    Raises:
-        ConfigurationError: it is none of these.
-    """
-    if isinstance(guard, Guard):
-        return guard.pipeline
-    if isinstance(guard, Pipeline):
-        return guard
-    guards = guard if isinstance(guard, list | tuple) else [guard]
-    if any(not isinstance(g, Step | TurnGuard) for g in guards):
-        raise ConfigurationError("guard is neither a Guard, a Pipeline nor guards in a list")
-    return Pipeline(guards)
 
 
 def gathered(chunks: Iterable[Any]) -> dict[str, Any]:

@@ -168,10 +168,10 @@ def test_with_review_the_draft_is_where_the_reviewer_looks_and_nowhere_else(way:
 @both_ways
 def test_sentences_come_out_one_by_one_and_nothing_of_what_fails(way: str) -> None:
     second = "Nickel is listed with 4 on the scale of Mohs."
-    seen = recorded(agent(answering(noisy(f"{TRUE} {second} {FALSE} {TRUE}")), stream="sentence"), way)
+    seen = recorded(agent(answering(noisy(f"{TRUE} {second} {FALSE} {TRUE}")), mode="sentence"), way)
     assert leaks(seen, SECRET) == []
     assert without(seen, TRUE) == []
-    stream = agent(answering(f"{TRUE} {second}"), stream="sentence").stream(
+    stream = agent(answering(f"{TRUE} {second}"), mode="sentence").stream(
         GIVEN, {"configurable": {"thread_id": "t"}}, stream_mode="messages"
     )
     pieces = [str(m.text) for m, _ in stream if m.type != "tool" and m.text]
@@ -185,7 +185,7 @@ def test_a_model_that_stands_in_for_the_one_that_is_heard_is_not_heard(way: str)
         raise ConnectionError("no model here")
 
     spare = ModelFallbackMiddleware(StreamingChatModel(script=answering(noisy(FALSE))))
-    seen = recorded(agent(fails, more=[spare], stream="sentence"), way)
+    seen = recorded(agent(fails, more=[spare], mode="sentence"), way)
     assert leaks(seen, SECRET) == []
     assert without(seen, "I can't show an answer") == []
 

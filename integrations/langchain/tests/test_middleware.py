@@ -503,29 +503,29 @@ def test_what_a_provider_wants_back_with_a_tools_result_stays_wordless() -> None
 
 
 def test_sentence_by_sentence_the_small_report_is_in_the_state() -> None:
-    found = asked(agent(after_tools(TRUE), search, stream="sentence"))
+    found = asked(agent(after_tools(TRUE), search, mode="sentence"))
     assert last(found).content == TRUE
     assert found["ragguard"]["released"]
-    assert asked(agent(["Hello!"], stream="sentence"))["ragguard"]["reason"] == "no_evidence"
-    found = asked(agent(["Hello!"], stream="sentence", require_evidence=False))
+    assert asked(agent(["Hello!"], mode="sentence"))["ragguard"]["reason"] == "no_evidence"
+    found = asked(agent(["Hello!"], mode="sentence", require_evidence=False))
     assert last(found).content == "Hello!"
 
 
 def test_what_needs_the_whole_answer_cannot_go_sentence_by_sentence() -> None:
     with pytest.raises(ConfigurationError, match="regenerate"):
-        RagGuardMiddleware(GUARD, policy="regenerate", stream="sentence")
+        RagGuardMiddleware(GUARD, policy="regenerate", mode="sentence")
     options: Any = {"context_schema": RagGuardContext}
     with pytest.raises(ConfigurationError, match="interrupt"):
         asked(
-            agent(after_tools(TRUE), search, stream="sentence", agent_options=options),
+            agent(after_tools(TRUE), search, mode="sentence", agent_options=options),
             context=RagGuardContext("interrupt"),
         )
     options = {"response_format": ToolStrategy(Reply)}
-    runnable = agent([reply(TRUE)], stream="sentence", structured_fields=["answer"], agent_options=options)
+    runnable = agent([reply(TRUE)], mode="sentence", structured_fields=["answer"], agent_options=options)
     with pytest.raises(ConfigurationError, match="sentence"):
         asked(runnable)
-    with pytest.raises(InvalidValueError, match="stream"):
-        RagGuardMiddleware(GUARD, stream="letter")  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="mode"):
+        RagGuardMiddleware(GUARD, mode="letter")  # type: ignore[arg-type]
 
 
 # Construction
