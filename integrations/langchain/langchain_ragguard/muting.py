@@ -1,14 +1,17 @@
 """Model calls that no stream shows: for text that has still to be judged.
 
 Whoever streams an agent or a graph sees what every model in it says, as it is said, through
-handlers that LangChain and LangGraph attach to the run. Here they are taken off for
-one call. Tracers and callbacks of the user's own stay, and see everything.
+handlers that LangChain and LangGraph attach to the run, and the state of every graph inside
+it through a channel of LangGraph's. Here both are taken off for one call. Tracers and
+callbacks of the user's own stay, and see everything.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import wraps
+from types import MethodType
 from typing import Any, ParamSpec, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
@@ -20,6 +23,8 @@ T = TypeVar("T")
 
 _NOSTREAM = "nostream"
 """What LangGraph looks for among the tags of a run (`langgraph.constants.TAG_NOSTREAM`)."""
+_SUBGRAPHS = "__pregel_stream"
+"""Where a graph inside a graph finds the stream of the one outside (`langgraph._internal._constants`)."""
 
 
 def _streaming_handlers() -> tuple[type, ...]:
@@ -53,6 +58,8 @@ def muted_config(config: RunnableConfig | None = None) -> RunnableConfig:
         muted["callbacks"] = callbacks
     elif callbacks:
         muted["callbacks"] = [handler for handler in callbacks if not _passes_on(handler)]
+    within = muted.get("configurable") or {}
+    muted["configurable"] = {key: value for key, value in within.items() if key != _SUBGRAPHS}
     return muted
 
 
@@ -88,8 +95,8 @@ def muted(model: Runnable[Any, Any]) -> MutedModel:
 class MutedModel(Runnable[Any, Any]):
     """A model whose words come out in no stream; returned by `muted`.
 
-    Everything else of the model is there as it was. What makes a new runnable of it
-    (`bind_tools`, `with_structured_output`, ...) makes a muted one.
+    Everything else of the model is there as it was. Methods that return a runnable
+    (`bind_tools`, `configurable_fields`, `model_copy`, ...) return a muted one.
 
     Args:
         model: what is called.
@@ -104,7 +111,21 @@ class MutedModel(Runnable[Any, Any]):
         if name.startswith("__") or name == "_model":
             raise AttributeError(name)
         found = getattr(self._model, name)
-        return _muting(found) if name in _MAKES_ANOTHER else found
+        return _muting(found) if isinstance(found, MethodType) else found
+
+    # Around a muted model these would be runs of their own, and event streams show what a run returns.
+
+    def with_retry(self, *args: Any, **kwargs: Any) -> Any:
+        """Return it with further attempts, muted as a whole."""
+        return muted(Runnable.with_retry(self, *args, **kwargs))
+
+    def with_fallbacks(self, *args: Any, **kwargs: Any) -> Any:
+        """Return it with others to stand in, muted as a whole."""
+        return muted(Runnable.with_fallbacks(self, *args, **kwargs))
+
+    def map(self) -> Any:
+        """Return it for lists, muted as a whole."""
+        return muted(Runnable.map(self))
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Return what the model says."""
@@ -146,12 +167,13 @@ class MutedModel(Runnable[Any, Any]):
 
 
 _END: Any = object()
-_MAKES_ANOTHER = frozenset({"bind_tools", "with_structured_output", "bind_functions"})
 
 
 def _muting(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
     def made(*args: Any, **kwargs: Any) -> Any:
-        return muted(function(*args, **kwargs))
+        found = function(*args, **kwargs)
+        return muted(found) if isinstance(found, Runnable) else found
 
     return made
 
