@@ -11,22 +11,12 @@ from typing import Any
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore
-from pydantic_core import to_jsonable_python
+
+from ragguard.artifacts import as_json, qualified_name
 
 _MODEL_NAMES = ("model", "model_name", "model_id", "deployment")
 _SEARCH = ("search_type", "search_kwargs")
 _UNSEEN = ("name", "tags", "metadata")
-
-
-def qualified_name(thing: Any) -> str:
-    """Return module and name of a function or class, or of the class of anything else."""
-    owner = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{owner.__module__}.{owner.__qualname__}"
-
-
-def plain(value: Any) -> Any:
-    """Return the value as JSON has it; a callable becomes its name."""
-    return to_jsonable_python(value, fallback=qualified_name, inf_nan_mode="strings")
 
 
 def of_embeddings(embeddings: Embeddings | None) -> dict[str, Any] | None:
@@ -47,7 +37,7 @@ def of_store(store: VectorStore) -> dict[str, Any]:
         "name": qualified_name(store),
         "embeddings": of_embeddings(store.embeddings),
         "metric": None if metric is None else str(getattr(metric, "value", metric)),
-        "normalised": plain(getattr(store, "_normalize_L2", None)),
+        "normalised": as_json(getattr(store, "_normalize_L2", None)),
     }
 
 
@@ -55,7 +45,7 @@ def of_retriever(base: Any) -> dict[str, Any]:
     """Return the base's own `fingerprint()` if it has one, else what can be seen of its settings."""
     own = getattr(base, "fingerprint", None)
     if callable(own):
-        return dict(plain(dict(own())))
+        return dict(as_json(dict(own())))
     if not isinstance(base, BaseRetriever):
         return {"name": qualified_name(base), "called": base.get_name()}
     found: dict[str, Any] = {"name": qualified_name(base)}
@@ -70,5 +60,5 @@ def of_retriever(base: Any) -> dict[str, Any]:
         elif isinstance(value, list) and value and all(isinstance(v, BaseRetriever) for v in value):
             found[field] = [of_retriever(v) for v in value]
         elif field in _SEARCH or isinstance(value, bool | int | float):
-            found[field] = plain(value)
+            found[field] = as_json(value)
     return found

@@ -1,4 +1,4 @@
-"""The self-probe: nothing is nearer to a document than its own text, so its score shows the best end."""
+"""The self-probe of a vector store: which way its scores point, and whether they are what its metric says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from langchain_core.documents import Document
 
+from ragguard.conformal.orientation import check_orientation
 from ragguard.errors import ConfigurationError, ScoreOrientationError
 
 Hits: TypeAlias = Sequence[tuple[Document, float]]
@@ -16,10 +17,6 @@ Metric: TypeAlias = Literal[
     "cosine_similarity", "dot_product", "cosine_distance", "euclidean_distance", "squared_euclidean_distance"
 ]
 """What a store's score is, where its owner knows."""
-
-PROBED = 5
-QUESTION = "document"
-"""Finds some stored documents, no matter which."""
 
 _RANGE: dict[str, tuple[float, float]] = {
     "cosine_similarity": (-1.0, 1.0),
@@ -29,7 +26,6 @@ _RANGE: dict[str, tuple[float, float]] = {
     "squared_euclidean_distance": (0.0, math.inf),
 }
 _ROUNDING = 1e-3
-_HINT = "declare higher_is_better as the store has it: similarities True, distances False"
 
 
 def check_metric(metric: Metric | None, *, higher_is_better: bool) -> None:
@@ -40,11 +36,12 @@ def check_metric(metric: Metric | None, *, higher_is_better: bool) -> None:
     """
     if metric is not None and metric.endswith("distance") is higher_is_better:
         raise ConfigurationError(
-            f"metric {metric!r} and higher_is_better={higher_is_better} contradict each other", hint=_HINT
+            f"metric {metric!r} and higher_is_better={higher_is_better} contradict each other",
+            hint="similarities are higher_is_better=True, distances False",
         )
 
 
-def check_orientation(
+def check_probes(
     probes: Sequence[tuple[Document, Hits]], *, higher_is_better: bool, metric: Metric | None = None
 ) -> None:
     """Return only if the documents' own texts score at the declared best end, as consistently as a store should.
@@ -55,25 +52,11 @@ def check_orientation(
         metric: as declared.
 
     Raises:
-        ScoreOrientationError: they score at the other end; none tells the ends apart; some
-            say this and some that; results are not in the order of their scores; or a
-            score lies outside what the metric allows.
+        ScoreOrientationError: see `check_orientation`; or results are not in the order of
+            their scores, or a score lies outside what the metric allows.
     """
-    sides = [_side(document, hits, higher_is_better=higher_is_better) for document, hits in probes]
-    if sum(sides) < 0:
-        raise ScoreOrientationError("a stored document's own text scores at the worse end", hint=_HINT)
-    if not any(sides):
-        raise ScoreOrientationError(
-            "the direction of the store's scores cannot be told",
-            hint="it needs at least two documents that score differently; probe=False skips the check",
-            details={"probed": len(probes)},
-        )
-    if -1 in sides:
-        raise ScoreOrientationError(
-            "the store's scores point one way for some texts and the other way for others",
-            hint="one score must mean one thing; pass embedder=... to have its documents scored instead",
-            details={"better": sides.count(1), "worse": sides.count(-1)},
-        )
+    by_text = [(d.page_content, [(hit.page_content, score) for hit, score in hits]) for d, hits in probes]
+    check_orientation(by_text, higher_is_better=higher_is_better)
     for _, hits in probes:
         _check_hits([score for _, score in hits], higher_is_better=higher_is_better, metric=metric)
 
@@ -109,13 +92,3 @@ def _check_hits(scores: Sequence[float], *, higher_is_better: bool, metric: Metr
 
 def _near(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
-
-
-def _side(document: Document, hits: Hits, *, higher_is_better: bool) -> int:
-    """1 when the document's own score lies in the better half of the range found, -1 in the worse, 0 unknown."""
-    signed = [(found, score if higher_is_better else -score) for found, score in hits]
-    own = [score for found, score in signed if found.page_content == document.page_content]
-    scores = [score for _, score in signed]
-    if not own or max(scores) <= min(scores):
-        return 0
-    return 1 if own[0] > (max(scores) + min(scores)) / 2 else -1

@@ -12,17 +12,11 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import Field
 
 from langchain_ragguard.documents import with_facts
-from langchain_ragguard.identity import of_store, plain
-from langchain_ragguard.probe import (
-    PROBED,
-    QUESTION,
-    Hits,
-    Metric,
-    check_metric,
-    check_orientation,
-    check_repeated,
-)
+from langchain_ragguard.identity import of_store
+from langchain_ragguard.probe import Hits, Metric, check_metric, check_probes, check_repeated
+from ragguard.artifacts import as_json
 from ragguard.conformal.kept import RETRIEVAL_SCORE
+from ragguard.conformal.orientation import PROBED, QUESTION
 from ragguard.errors import ConfigurationError, InvalidValueError
 
 
@@ -68,7 +62,7 @@ class ScoredVectorStoreRetriever(BaseRetriever):
             **({} if self.metric is None else {"declared_metric": self.metric}),
             "higher_is_better": self.higher_is_better,
             "k": self.k,
-            "search_kwargs": plain(self.search_kwargs),
+            "search_kwargs": as_json(self.search_kwargs),
         }
 
     def probe(self) -> None:
@@ -76,7 +70,7 @@ class ScoredVectorStoreRetriever(BaseRetriever):
 
         Raises:
             ScoreOrientationError: they score at the other end, nothing can be told, or the
-                scores are inconsistent (see `check_orientation`).
+                scores are inconsistent (see `check_probes`).
         """
         search, k = self.vectorstore.similarity_search_with_score, max(self.k, PROBED)
         found = search(QUESTION, k=k, **self.search_kwargs)
@@ -93,7 +87,7 @@ class ScoredVectorStoreRetriever(BaseRetriever):
         self._check([(d, await search(d.page_content, k=k, **self.search_kwargs)) for d in _probed(found)])
 
     def _check(self, probes: Sequence[tuple[Document, Hits]]) -> None:
-        check_orientation(probes, higher_is_better=self.higher_is_better, metric=self.metric)
+        check_probes(probes, higher_is_better=self.higher_is_better, metric=self.metric)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None

@@ -9,11 +9,8 @@ from langchain_core.runnables.utils import AddableDict
 
 from langchain_ragguard.verifier_input import Judged, Keys, mapping, text_of
 from ragguard.pipeline import Pipeline
-from ragguard.stream import StreamGate
+from ragguard.stream import StreamGate, remainder
 from ragguard.types import Report, Turn
-
-_BREAK = "\n\n"
-"""Between what was already shown and a text that does not follow from it."""
 
 
 class Upstream:
@@ -156,14 +153,4 @@ class Sentences:
         return piece
 
     def _concluded(self, report: Report) -> tuple[Report, str]:
-        return report, _after(self.shown, report.text or "", follows=report.released)
-
-
-def _after(shown: str, text: str, *, follows: bool) -> str:
-    """What of a text is still to be shown; a redaction may have taken the space that was shown at the end."""
-    if follows and text.startswith(shown):
-        return text[len(shown) :]
-    kept = shown.rstrip()
-    if follows and text.startswith(kept):
-        return text[len(kept) :].lstrip()
-    return _BREAK + text if shown else text
+        return report, remainder(self.shown, report.text or "", follows=report.released)
