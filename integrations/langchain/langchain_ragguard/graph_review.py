@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from langgraph.graph import END
-from langgraph.types import Command, interrupt
+from langgraph.types import Command
 
 from langchain_ragguard.graph_node import Node
 from langchain_ragguard.graph_state import Keys, reviewed, value
+from langchain_ragguard.middleware_review import until_decided
 from ragguard.errors import InvalidValueError
 
 Decision: TypeAlias = Literal["approve", "edit", "reject", "respond"]
@@ -35,7 +36,8 @@ def human_review_node(
     Resume with {"type": "approve"} to show the draft; {"type": "edit", "text": ...} to have
     another text judged like any answer; {"type": "reject"}, with an optional "message", to
     leave it at the guard's message; {"type": "respond", "message": ...} to answer instead of the
-    model, unjudged.
+    model, unjudged. Any other reply is answered by another interrupt, whose "problem" says
+    what was wrong.
 
     Args:
         to: the node to go to after the decision.
@@ -56,7 +58,8 @@ def human_review_node(
         if not isinstance(waiting, Mapping):
             return Command(goto=to)
         asked = {k: v for k, v in waiting.items() if k in ("type", "question", "draft", "ragguard")}
-        kind, text = _decided(interrupt({**asked, "allowed_decisions": list(allowed)}), allowed)
+        request = {**asked, "allowed_decisions": list(allowed)}
+        kind, text = until_decided(request, lambda reply: _decided(reply, allowed))
         if kind == "edit":
             return Command(goto=verify, update={names.review: {**waiting, "edited": text}})
         instead = {"approve": waiting["draft"], "reject": waiting["instead"]}.get(kind, "")

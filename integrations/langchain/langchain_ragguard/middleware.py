@@ -20,7 +20,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.runtime import Runtime
-from langgraph.types import Command, interrupt
+from langgraph.types import Command
 
 from langchain_ragguard import muting
 from langchain_ragguard.middleware_evidence import Reach
@@ -28,12 +28,17 @@ from langchain_ragguard.middleware_flow import REVIEW, Answering, Flow, Generate
 from langchain_ragguard.middleware_gate import RetrievalGate
 from langchain_ragguard.middleware_messages import Channel, require_channels
 from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out, settings_in
-from langchain_ragguard.middleware_review import decided, reviewed
+from langchain_ragguard.middleware_review import decided, reviewed, until_decided
 from ragguard.adapting import Policy, StreamMode, as_pipeline, require_mode
 from ragguard.pipeline import Pipeline
 from ragguard.worker import run_on_worker
 
 __all__ = ["RagGuardContext", "RagGuardMiddleware", "RagGuardState"]
+
+
+def _latest(before: Any, after: Any) -> Any:
+    """Two of these in one agent both write; of one step the outermost has the last word."""
+    return after
 
 
 class RagGuardState(AgentState[Any]):
@@ -46,9 +51,9 @@ class RagGuardState(AgentState[Any]):
     """
 
     # LangChain's state is Any to the type checker, which then sees no TypedDict here.
-    ragguard: NotRequired[Annotated[dict[str, Any], OmitFromInput]]  # type: ignore[valid-type]
-    ragguard_attempts: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]  # type: ignore[valid-type]
-    ragguard_review: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr]]  # type: ignore[valid-type]
+    ragguard: NotRequired[Annotated[dict[str, Any] | None, OmitFromInput, _latest]]  # type: ignore[valid-type]
+    ragguard_attempts: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr, _latest]]  # type: ignore[valid-type]
+    ragguard_review: NotRequired[Annotated[dict[str, Any] | None, PrivateStateAttr, _latest]]  # type: ignore[valid-type]
 
 
 class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
@@ -208,15 +213,14 @@ class RagGuardMiddleware(AgentMiddleware[RagGuardState, Any, Any]):
     def after_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """With the policy "interrupt", wait for a person about an answer that was withheld.
 
-        It is a node of its own: nothing is generated or judged anew when the run goes on.
-
-        Raises:
-            InvalidValueError: the run was resumed with no decision.
+        It is a node of its own: nothing is generated or judged anew when the run goes on. A
+        reply that is no decision is answered by another interrupt, which says so.
         """
         pending = state.get(REVIEW)
         if not pending:
             return None
-        decision = decided(interrupt(pending["request"]), pending["request"]["draft"])
+        request = pending["request"]
+        decision = until_decided(request, lambda reply: decided(reply, request["draft"]))
         return reviewed(state["messages"], pending["message"], decision)
 
     async def aafter_agent(self, state: Any, runtime: Runtime[Any]) -> dict[str, Any] | None:

@@ -151,7 +151,10 @@ class Answering:
     def _unjudged(self, answer: _Answer, evidence: Evidence) -> Shown:
         turn = Turn(question=evidence.question, answer=answer.text)
         report = Report(turn=turn, action=Action.PASS, text=answer.text)
-        return self._released(answer, report, {**small_report(report), "judged": False}, {})
+        # Without the text: a middleware further out may still withhold it, but not what is written here.
+        told = report.model_copy(update={"turn": turn.replace(answer=None), "text": None})
+        facts = {**small_report(report), "judged": False}
+        return self._released(answer, report, facts, {REPORT: shown_report(told)})
 
     def _shown(
         self, answer: _Answer, report: Report, review: _Review | None, request: ModelRequest[Any]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.types import interrupt
 
 from langchain_ragguard.documents import FACTS
 from ragguard.errors import InvalidValueError
 
+T = TypeVar("T")
 DECISIONS = ("approve", "edit", "reject")
 
 
@@ -42,6 +44,24 @@ def review_request(*, question: str, draft: str, report: Mapping[str, Any]) -> d
         "ragguard": dict(report),
         "allowed_decisions": list(DECISIONS),
     }
+
+
+def until_decided(request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+    """Wait for a person, and after a reply that is no decision for another; return what was decided.
+
+    The further requests say under "problem" what was wrong. LangGraph keeps every reply: were
+    it raised, the thread would meet the same one at each resumption.
+
+    Args:
+        request: what the interrupt hands to the person.
+        read: from what the run was resumed with to the decision; raises `InvalidValueError`.
+    """
+    asked = dict(request)
+    while True:
+        try:
+            return read(interrupt(asked))
+        except InvalidValueError as error:
+            asked = {**request, "problem": str(error)}
 
 
 def decided(reply: Any, draft: str) -> Decision:

@@ -38,8 +38,8 @@ class RagGuardVerifier(RunnableSerializable[dict[str, Any], dict[str, Any]]):
 
     Takes {"question", "context", "answer"} and returns {"answer", "released", "ragguard"}:
     the text that may be shown, whether it is the (possibly revised) answer, and the
-    report as JSON, without the text that is withheld. A message that only calls tools is
-    passed on as it is, unjudged: "ragguard" is then None.
+    report as JSON, without the text that is withheld. Of a message that only calls tools the
+    calls are passed on, unjudged, and nothing beside them: "ragguard" is then None.
 
     The context is taken as it comes and is not cut; nothing is promised of how it was
     retrieved. So that the retrieval promise stays with the answer, give the

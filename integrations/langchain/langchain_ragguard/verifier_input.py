@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables.utils import AddableDict
 
 from langchain_ragguard.documents import as_passage, passage_id
+from langchain_ragguard.middleware_messages import calling_message
 from ragguard.errors import DuplicateIdError, InvalidValueError, RagGuardError
 from ragguard.types import Generation, Passage, Report, Turn
 
@@ -41,8 +42,8 @@ class Keys:
     def read(self, given: Any) -> Turn | Report | AIMessage:
         """Return the turn to judge; or what needs no judging.
 
-        That is the report of a retrieval after which no answer may be shown, or a message
-        that holds tool calls and no text.
+        That is the report of a retrieval after which no answer may be shown, or of a message
+        that holds tool calls and no text the calls, without what nobody judges beside them.
 
         Raises:
             InvalidValueError: a key is missing or holds something else than it should.
@@ -51,8 +52,8 @@ class Keys:
         if not isinstance(given, Mapping):
             raise InvalidValueError(f"the guard takes a mapping, got {type(given).__name__}")
         answer = self._value(given, self.answer)
-        if isinstance(answer, AIMessage) and _calls_tools(answer) and not str(answer.text).strip():
-            return answer
+        if isinstance(answer, AIMessage) and answer.tool_calls and not str(answer.text).strip():
+            return calling_message(answer)
         asked = self.asked(given)
         return asked if isinstance(asked, Report) else asked.replace(answer=text_of(answer, self.answer))
 

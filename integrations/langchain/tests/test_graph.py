@@ -414,13 +414,14 @@ def test_an_answer_that_is_released_waits_for_nobody() -> None:
 @pytest.mark.parametrize(
     "reply", ["yes", {"type": "edit"}, {"type": "respond", "message": " "}, {"type": "approve"}, 3]
 )
-def test_what_is_no_decision_that_is_allowed_shows_nothing(reply: Any) -> None:
+def test_what_is_no_decision_that_is_allowed_shows_nothing_and_can_be_given_again(reply: Any) -> None:
     made = with_review(consistency(), [FALSE], allowed=["edit", "respond", "reject"])
     made.invoke(GIVEN, THREAD)
-    with pytest.raises(InvalidValueError) as raised:
-        made.invoke(Command(resume=reply), THREAD)
-    assert SECRET not in str(raised.value)
+    (again,) = made.invoke(Command(resume=reply), THREAD)["__interrupt__"]
+    assert SECRET not in again.value["problem"]
     assert made.get_state(THREAD).values["answer"] == REFUSAL
+    told = {"type": "reject", "message": "Ask the shop."}
+    assert made.invoke(Command(resume=told), THREAD)["answer"] == "Ask the shop."
     with pytest.raises(InvalidValueError):
         human_review_node(allowed=["agree"])  # type: ignore[list-item]
 

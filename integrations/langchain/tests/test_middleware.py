@@ -370,9 +370,11 @@ async def test_a_person_decides_in_an_asynchronous_run_too() -> None:
 def test_a_reply_that_is_no_decision_shows_nothing_and_can_be_given_again() -> None:
     runnable = agent(after_tools(FALSE), search, policy="interrupt")
     asked(runnable)
-    with pytest.raises(InvalidValueError, match="no decision"):
-        runnable.invoke(Command(resume={"type": "shrug"}), thread())
-    assert FALSE not in [m.content for m in runnable.get_state(thread()).values["messages"]]
+    for reply in ({"type": "shrug"}, "yes", {"type": "edit", "text": " "}):
+        (again,) = runnable.invoke(Command(resume=reply), thread())["__interrupt__"]
+        assert (again.value["draft"], "no decision" in again.value["problem"]) == (FALSE, True)
+        assert FALSE not in [m.content for m in runnable.get_state(thread()).values["messages"]]
+    assert last(runnable.invoke(Command(resume="approve"), thread())).content == FALSE
 
 
 def test_a_new_question_forgets_the_one_that_waits_for_a_person() -> None:
