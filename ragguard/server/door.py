@@ -181,7 +181,8 @@ async def _finished(work: Work, body: bytes) -> dict[str, Any]:
     except asyncio.CancelledError:
         task.cancel()
         raise
-    error = task.exception()
+    # Cancelled from within, by a client's timeout in a guard for instance: nobody else gave the turn up.
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if error is None:
         return task.result()
     if isinstance(error, Turned):

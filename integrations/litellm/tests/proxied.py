@@ -68,11 +68,13 @@ class Proxy:
             Choices(index=i, message=Message(role="assistant", content=text, tool_calls=tool_calls))
             for i, text in enumerate(texts)
         ]
-        data = {**self._data, "guardrail_to_apply": self.guardrail}
-        done: Any = await self._hooks.async_post_call_success_hook(
-            data, self._user, ModelResponse(model="m", choices=choices)
-        )
+        done = await self.post_call_of(ModelResponse(model="m", choices=choices))
         return [choice.message.content for choice in done.choices]
+
+    async def post_call_of(self, response: ModelResponse) -> Any:
+        """Return the whole response as the client is sent it."""
+        data = {**self._data, "guardrail_to_apply": self.guardrail}
+        return await self._hooks.async_post_call_success_hook(data, self._user, response)
 
     async def stream(
         self, *texts: str, pieces: Sequence[str] | None = None
