@@ -123,7 +123,7 @@ def test_a_tool_call_passes_unjudged_without_the_text_beside_it() -> None:
         ChatMessage.from_assistant(t, tool_calls=[call], meta={"logprobs": t}) for t in (None, BAD)
     )
     out = judged([bare, speaking])
-    assert out["accepted"][0] == bare
+    assert out["accepted"][0] == ChatMessage.from_assistant(tool_calls=[call])
     assert out["accepted"][1].tool_calls == [call]
     assert SECRET not in repr(out)
     assert out["report"] == {"unjudged": "tool_call"}

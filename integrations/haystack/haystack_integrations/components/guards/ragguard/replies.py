@@ -45,10 +45,8 @@ def is_unjudged(reply: ChatMessage | str | None) -> bool:
 
 
 def without_text(reply: ChatMessage) -> ChatMessage:
-    """Return a tool call without the text and reasoning beside it, which nobody judges."""
+    """Return a tool call without what nobody judges: text and reasoning beside it, and meta that may repeat them."""
     silent = [part for part in reply._content if not isinstance(part, TextContent | ReasoningContent)]
-    if len(silent) == len(reply._content):
-        return reply
     meta = {key: value for key, value in reply.meta.items() if key in _HARMLESS}
     return dataclasses.replace(reply, _content=silent, _meta=meta)
 
@@ -59,7 +57,7 @@ def judged_reply(reply: ChatMessage | str | None, report: Report) -> ChatMessage
     A reply released as it is keeps its meta and parts but for the reasoning, which was not
     judged; of any other nothing is left but what names the model and counts tokens.
     """
-    said = {**small_report(report), **_beside(report)}
+    said = {"judged": True, **small_report(report), **_beside(report)}
     text = report.text or ""
     message = reply if isinstance(reply, ChatMessage) else ChatMessage.from_assistant(text)
     if report.released and text == text_of(reply):
@@ -70,8 +68,9 @@ def judged_reply(reply: ChatMessage | str | None, report: Report) -> ChatMessage
 
 
 def was_judged(message: ChatMessage) -> bool:
-    """True for a message that this package has put there."""
-    return isinstance(message.meta.get(FACTS), Mapping)
+    """True for a message that this package has put there; not for one that only speaks of a guard."""
+    facts = message.meta.get(FACTS)
+    return isinstance(facts, Mapping) and facts.get("judged") is True
 
 
 def _beside(report: Report) -> dict[str, Any]:
