@@ -58,13 +58,7 @@ def report(
         for name, order in orders.items()
     }
     closed = answers.of(held, [[] for _ in held])
-    single = {
-        name: [
-            answers.of([q] * len(found), [[text] for text in found])
-            for q, found in zip(held, order, strict=True)
-        ]
-        for name, order in orders.items()
-    }
+    single = {name: answers.of_each(held, order) for name, order in orders.items()}
     result: dict[str, Any] = {"questions": len(held), "closed_book": float(np.mean(closed)), "orders": {}}
     clusters = [q.cluster or q.id for q in held]
     for name in orders:
@@ -127,6 +121,14 @@ class _Answers:
         items = [(q.text, list(texts)) for q, texts in zip(questions, passages, strict=True)]
         given = answer_batch(self._reader, items, log=self._log, progress=self._progress)
         return [float(is_correct(a, q.answers)) for a, q in zip(given, questions, strict=True)]
+
+    def of_each(
+        self, questions: Sequence[ProbeQuestion], passages: Sequence[Sequence[str]]
+    ) -> list[list[float]]:
+        """Return 1.0 or 0.0 a passage that a question is answered with alone; all are asked together."""
+        pairs = [(q, text) for q, texts in zip(questions, passages, strict=True) for text in texts]
+        right = iter(self.of([q for q, _ in pairs], [[text] for _, text in pairs]))
+        return [[next(right) for _ in texts] for texts in passages]
 
     def _progress(self, spent: Spent) -> None:
         self._told("answers", spent.cached + spent.calls, spent.asked)
