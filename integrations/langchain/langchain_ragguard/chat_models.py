@@ -25,6 +25,7 @@ from pydantic import Field, PrivateAttr
 from langchain_ragguard.chat_apart import aapart, apart, astream_apart, stream_apart, tracers_of
 from langchain_ragguard.chat_evidence import PASSAGES, Asked, ContextExtractor, as_passages, last_exchange
 from langchain_ragguard.chat_stream import Outgoing, gate
+from langchain_ragguard.chat_structured import text_fields
 from langchain_ragguard.middleware_evidence import Reach
 from langchain_ragguard.middleware_policy import RagGuardContext, carrying_out
 from ragguard.adapting import StreamMode, as_pipeline
@@ -133,7 +134,7 @@ class GuardedChatModel(BaseChatModel):
         schema: dict[str, Any] | type,
         *,
         include_raw: bool = False,
-        judge: Sequence[str] = (),
+        judge: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> Runnable[Any, Any]:
         """Return a guarded copy whose answers are values of a schema, given as a tool's arguments.
@@ -142,10 +143,17 @@ class GuardedChatModel(BaseChatModel):
             schema: as for any chat model.
             include_raw: as for any chat model.
             judge: names of the fields that hold texts of the answer; the others are not judged.
+                By default every field whose value is text; () judges none.
             kwargs: as for any chat model.
+
+        Raises:
+            ConfigurationError: text stands within lists or objects, and `judge` is not given.
         """
-        name = convert_to_openai_tool(schema)["function"]["name"]
-        judged = {**self.judged_arguments, **({name: tuple(judge)} if judge else {})}
+        function = convert_to_openai_tool(schema)["function"]
+        name, known = function["name"], self.judged_arguments.get(function["name"])
+        if judge is None and known is None:
+            judge = text_fields(function["parameters"])
+        judged = {**self.judged_arguments, name: tuple(known or () if judge is None else judge)}
         copy = self.model_copy(update={"judged_arguments": judged})
         return BaseChatModel.with_structured_output(copy, schema, include_raw=include_raw, **kwargs)
 

@@ -281,7 +281,7 @@ class Outgoing:
     def _arguments(self, calls: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
         for call in calls:
             for name in self._judged.get(call["name"], ()):
-                if name in call["args"]:
+                if call["args"].get(name) not in (None, ""):
                     yield call, name
 
 

@@ -291,9 +291,10 @@ def found_of(text: str) -> AIMessage:
     return AIMessage("", tool_calls=[{"name": "Found", "args": {"answer": text, "page": 3}, "id": "f1"}])
 
 
-async def test_fields_of_a_structured_answer_are_judged_where_that_is_asked() -> None:
+@pytest.mark.parametrize("judge", [None, ["answer"]])
+async def test_fields_of_a_structured_answer_are_judged(judge: Any) -> None:
     for text, shown in ((WEIGHT, WEIGHT), (FALSE, REFUSAL)):
-        structured = guarded(found_of(text)).with_structured_output(Found, judge=["answer"])
+        structured = guarded(found_of(text)).with_structured_output(Found, judge=judge)
         config = {"configurable": {"ragguard_passages": PASSAGES}}
         assert structured.invoke(QUESTION, config) == Found(answer=shown, page=3)
         assert await structured.ainvoke(QUESTION, config) == Found(answer=shown, page=3)
@@ -307,10 +308,9 @@ async def test_fields_of_a_structured_answer_are_judged_where_that_is_asked() ->
         )
 
 
-def test_a_structured_answer_is_a_tool_call_like_any_other_otherwise() -> None:
-    assert guarded(found_of(FALSE)).with_structured_output(Found).invoke(QUESTION) == Found(
-        answer=FALSE, page=3
-    )
+def test_a_structured_answer_is_a_tool_call_like_any_other_where_that_is_said() -> None:
+    structured = guarded(found_of(FALSE)).with_structured_output(Found, judge=())
+    assert structured.invoke(QUESTION) == Found(answer=FALSE, page=3)
 
 
 # Evidence
