@@ -152,7 +152,7 @@ class GuardedChatModel(BaseChatModel):
         function = convert_to_openai_tool(schema)["function"]
         name, known = function["name"], self.judged_arguments.get(function["name"])
         if judge is None and known is None:
-            judge = text_fields(function["parameters"])
+            judge = text_fields(function.get("parameters", {}))
         judged = {**self.judged_arguments, name: tuple(known or () if judge is None else judge)}
         copy = self.model_copy(update={"judged_arguments": judged})
         return BaseChatModel.with_structured_output(copy, schema, include_raw=include_raw, **kwargs)
