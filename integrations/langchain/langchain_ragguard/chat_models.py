@@ -95,6 +95,7 @@ class GuardedChatModel(BaseChatModel):
 
     _pipeline: Pipeline = PrivateAttr()
     _tools: bool = PrivateAttr(default=False)
+    _declared: dict[str, frozenset[str]] | None = PrivateAttr(default=None)
     _called: RunnableConfig | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
@@ -143,7 +144,8 @@ class GuardedChatModel(BaseChatModel):
             schema: as for any chat model.
             include_raw: as for any chat model.
             judge: names of the fields that hold texts of the answer; the others are not judged.
-                By default every field whose value is text; () judges none.
+                By default every field whose value is text, and what the schema does not name
+                is left out; () judges none.
             kwargs: as for any chat model.
 
         Raises:
@@ -152,9 +154,13 @@ class GuardedChatModel(BaseChatModel):
         function = convert_to_openai_tool(schema)["function"]
         name, known = function["name"], self.judged_arguments.get(function["name"])
         if judge is None and known is None:
-            judge = text_fields(function.get("parameters", {}))
-        judged = {**self.judged_arguments, name: tuple(known or () if judge is None else judge)}
-        copy = self.model_copy(update={"judged_arguments": judged})
+            fields = function.get("parameters", {})
+            judged, declared = text_fields(fields), {name: frozenset(fields["properties"])}
+        else:
+            judged, declared = tuple(known or () if judge is None else judge), None
+        told = {**self.judged_arguments, **({name: judged} if judged else {})}
+        copy = self.model_copy(update={"judged_arguments": told})
+        copy._declared = declared
         return BaseChatModel.with_structured_output(copy, schema, include_raw=include_raw, **kwargs)
 
     # What the caller's config says has to be known where the model is run; `_stream` is not told.
@@ -309,7 +315,12 @@ class GuardedChatModel(BaseChatModel):
     def _outgoing(self, asked: Asked, kwargs: Mapping[str, Any]) -> Outgoing:
         bound = {**getattr(self.inner, "kwargs", {}), **kwargs}
         tools = self._tools or any(bound.get(key) for key in _TOOLS)
-        return Outgoing(gate(self._pipeline, asked, self.mode), judged=self.judged_arguments, tools=tools)
+        return Outgoing(
+            gate(self._pipeline, asked, self.mode),
+            judged=self.judged_arguments,
+            tools=tools,
+            declared=self._declared,
+        )
 
     def _traced(self, run: Any) -> RunnableConfig:
         """The config of the model's own run: nothing but tracers, and where in the trace it stands."""

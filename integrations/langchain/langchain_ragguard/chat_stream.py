@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -147,11 +147,22 @@ class Outgoing:
         gate: what the text goes through; whoever drives pushes and finishes it.
         judged: names of arguments by name of tool.
         tools: whether the model may call a tool after its text.
+        declared: where the arguments of a call are the answer, all that its schema names, by name of
+            tool; calls and arguments of other names stay behind.
     """
 
-    def __init__(self, gate: Gate, *, judged: Mapping[str, Sequence[str]], tools: bool) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        judged: Mapping[str, Sequence[str]],
+        tools: bool,
+        declared: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self.gate = gate
         self._judged = judged
+        self._declared = declared
+        self._held_back = bool(judged) or declared is not None
         self._tools = tools
         self._texts = self._called = self._passing = False
         self._held: list[AIMessageChunk] = []
@@ -168,7 +179,7 @@ class Outgoing:
     @property
     def has_text(self) -> bool:
         """True where there is a text to judge; a message of tool calls alone has none."""
-        return self._texts or not (self._goes_on if self._judged else self._called)
+        return self._texts or not (self._goes_on if self._held_back else self._called)
 
     @property
     def _goes_on(self) -> bool:
@@ -198,7 +209,7 @@ class Outgoing:
         self._texts = self._texts or bool(text.strip())
         if self._held and not self._called:
             # Once: a call that has begun to come out has to come out whole.
-            self._called, self._passing = True, not self._judged and not self._texts
+            self._called, self._passing = True, not self._held_back and not self._texts
         return text
 
     def passed(self, text: str) -> ChatGenerationChunk | None:
@@ -259,7 +270,7 @@ class Outgoing:
         return text if not self._shown or self._shown[-1].isspace() else f" {text}"
 
     def _last_calls(self, report: Report | None, reports: Sequence[Report]) -> list[ToolCallChunk]:
-        if self._passing or (report is None and not self._judged):
+        if self._passing or (report is None and not self._held_back):
             return [call for chunk in self._held for call in chunk.tool_call_chunks]
         calls = self._calls()
         for (call, name), one in zip(self._arguments(calls), reports, strict=False):
@@ -275,8 +286,20 @@ class Outgoing:
         for chunk in self._held:
             whole = whole + chunk
         # `tool_calls` would have mended what broke off: half an argument is none.
-        read = [{**call, "args": _read(call["args"])} for call in whole.tool_call_chunks]
-        return [call for call in read if call["name"] and call["args"] is not None]
+        read: list[dict[str, Any]] = [
+            {**call, "args": _read(call["args"])} for call in whole.tool_call_chunks
+        ]
+        calls = [call for call in read if call["name"] and call["args"] is not None]
+        if self._declared is None:
+            return calls
+        return [
+            {
+                **call,
+                "args": {key: v for key, v in call["args"].items() if key in self._declared[call["name"]]},
+            }
+            for call in calls
+            if call["name"] in self._declared
+        ]
 
     def _arguments(self, calls: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str]]:
         for call in calls:

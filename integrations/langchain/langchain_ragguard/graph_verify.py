@@ -57,7 +57,9 @@ def verify_node(
     With `draft` the answer is made inside the node: no state, and with that no stream of the
     graph, ever holds a text that is withheld. Without it the answer is the state's, and
     whoever streams the state has seen it before it is judged; mute the model that wrote it
-    (`muted`) and keep it out of `messages`, to keep at least its tokens in.
+    (`muted`) and keep it out of `messages`, to keep at least its tokens in. A graph that drafts is
+    heard by nobody either; what it goes through is in the checkpointer, under a namespace of its
+    own, unless it was compiled with `checkpointer=False`.
 
     A message that calls tools is passed on without its words. The passages are the
     documents of the state; with `Keys(messages=...)` and no documents, what tools have found

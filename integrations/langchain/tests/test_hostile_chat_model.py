@@ -174,6 +174,25 @@ def test_every_text_of_a_structured_answer_is_judged_if_nobody_says_which(
     assert parsed.remark.startswith("I can't show an answer")
 
 
+@modes
+async def test_what_the_schema_of_an_answer_does_not_name_is_left_out(mode: Any) -> None:
+    schema = {
+        "title": "Page",
+        "description": "d",
+        "type": "object",
+        "properties": {"page": {"type": "integer"}},
+    }
+    calls = [
+        {"name": "Page", "args": {"page": 4, "note": FALSE}, "id": "1"},
+        {"name": "Another", "args": {"text": FALSE}, "id": "2"},
+    ]
+    asked = model(AIMessage("", tool_calls=calls), mode=mode).with_structured_output(schema, include_raw=True)
+    seen = await seen_of(asked)
+    assert leaks(seen, SECRET) == []
+    found: Any = asked.invoke(QUESTION, GIVEN)
+    assert found["parsed"] == {"page": 4}
+
+
 def test_a_field_that_is_left_empty_stays_empty() -> None:
     found: Any = model(told(answer=WEIGHT, remark=None)).with_structured_output(Told).invoke(QUESTION, GIVEN)
     assert (found.answer, found.remark) == (WEIGHT, None)
