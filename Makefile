@@ -19,7 +19,7 @@ export TRANSFORMERS_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types imports docs slow floor bench schema clean
+.PHONY: help install demo test brief check lint types imports docs slow floor bench schema clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,7 +42,10 @@ demo: $(STAMP)  ## one answered and one refused question, offline
 test: $(STAMP)  ## the fast tests, integrations included
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(TESTS)
 
-check: lint types imports docs test  ## everything a change must pass, under two minutes
+check: lint types imports docs brief  ## everything a change must pass, under two minutes
+
+brief: $(STAMP)  ## the fast tests without those of tests/longer.txt
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(TESTS) --brief
 
 lint: $(STAMP)  ## ruff, rules and format
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.plugins.offline", "tests.plugins.skips"]
+pytest_plugins = ["tests.plugins.brief", "tests.plugins.offline", "tests.plugins.skips"]
 
 # The same examples on every run and machine, and no time limit on a noisy one;
 # HYPOTHESIS_PROFILE=explore looks for new ones.
