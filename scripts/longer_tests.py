@@ -19,7 +19,7 @@ HEAD = f"# Tests of more than about {SECONDS} seconds: `make check` leaves them 
 
 def times(report: Path) -> Iterator[tuple[str, float]]:
     """Yield each case's test, as pytest names it without parameters, and its seconds."""
-    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest has just written it
+    for case in ET.parse(report).iter("testcase"):
         parts = case.get("classname", "").split(".")
         for end in range(len(parts), 0, -1):
             path = Path(*parts[:end]).with_suffix(".py")
