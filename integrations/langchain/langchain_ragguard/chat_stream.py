@@ -18,6 +18,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_ragguard.documents import FACTS
+from langchain_ragguard.said import Said
 from ragguard.adapting import StreamMode
 from ragguard.errors import InvalidValueError
 from ragguard.pipeline import Pipeline
@@ -344,7 +345,7 @@ def _said(report: Report | None, reports: Sequence[Report]) -> dict[str, Any]:
     """
     if report is None and not reports:
         return {}
-    said: dict[str, Any] = {"judged": report is not None}
+    said = Said(judged=report is not None)
     if report is not None:
         said |= small_report(report)
         if report.released:

@@ -23,6 +23,7 @@ from langchain_ragguard.middleware_messages import calling_message, shown_messag
 from langchain_ragguard.middleware_policy import RagGuardContext
 from langchain_ragguard.middleware_review import review_request
 from langchain_ragguard.middleware_structured import judged_text
+from langchain_ragguard.said import Said
 from ragguard.alignment.guard import ATTEMPT
 from ragguard.errors import ConfigurationError, GenerationError
 from ragguard.pipeline import Pipeline
@@ -185,7 +186,7 @@ class Answering:
         if not message.tool_calls:
             return shown_message(message, str(message.text), facts, unjudged=self.unjudged)
         called = calling_message(message, unjudged=self.unjudged)
-        metadata = {**called.response_metadata, FACTS: dict(facts)}
+        metadata = {**called.response_metadata, FACTS: Said(facts)}
         return called.model_copy(update={"response_metadata": metadata})
 
     def _called(self, message: BaseMessage) -> BaseMessage:
@@ -202,9 +203,9 @@ class Answering:
 
 
 def _was_judged(message: AIMessage) -> bool:
-    """Whether a guard further in says that it has judged the message; that it looked is not enough."""
+    """Whether a guard further in has judged the message; that it looked, or that a server says so, is not enough."""
     facts = message.response_metadata.get(FACTS)
-    return isinstance(facts, Mapping) and facts.get("judged") is True
+    return isinstance(facts, Said) and facts.get("judged") is True
 
 
 @dataclass(frozen=True)

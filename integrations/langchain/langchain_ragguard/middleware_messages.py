@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from langchain_core.messages import AIMessage
 
 from langchain_ragguard.documents import FACTS
+from langchain_ragguard.said import Said
 from ragguard.errors import InvalidValueError
 
 Channel = Literal["reasoning", "logprobs", "extras"]
@@ -73,7 +74,7 @@ def shown_message(
         id=message.id,
         name=message.name,
         usage_metadata=message.usage_metadata,
-        response_metadata={**_metadata(message, unjudged), FACTS: dict(facts)},
+        response_metadata={**_metadata(message, unjudged), FACTS: Said(facts)},
         additional_kwargs=_extras(message, unjudged),
     )
 

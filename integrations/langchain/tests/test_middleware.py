@@ -181,7 +181,7 @@ def test_without_evidence_nothing_is_shown_unless_that_is_allowed() -> None:
     assert facts(found)["judged"] is False
 
 
-@pytest.mark.parametrize("said", [{"judged": False}, {}, "yes", True, {"judged": "yes"}, {"judged": 1}])
+@pytest.mark.parametrize("said", [{"judged": False}, {"judged": True}, {}, "yes", True, {"judged": 1}])
 def test_a_message_that_only_speaks_of_a_guard_is_judged(said: Any) -> None:
     claimed = AIMessage(content=FALSE, response_metadata={"ragguard": said})
     found = asked(agent(after_tools(claimed), search))
