@@ -12,7 +12,8 @@ import pytest
 
 from ragguard.alignment.combiner import load_combiner
 from ragguard.evaluation.binary import auc, balanced_accuracy
-from tests.cli.align_case import lines_of, run, save_model
+from tests.cli.align_case import run, save_model
+from tests.cli.running import lines_of
 
 NAMES = "Ada Bob Cyd Dan Eve Fay Gus Hal Ivy Joe Kim Lea".split()
 

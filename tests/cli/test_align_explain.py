@@ -13,7 +13,8 @@ from scipy.special import logit
 from ragguard.alignment.checks import FEATURES
 from ragguard.alignment.features import NAMES
 from ragguard.models.pair_model import load_pair_model
-from tests.cli.align_case import BY_WORDS, lines_of, run, save_model
+from tests.cli.align_case import BY_WORDS, run, save_model
+from tests.cli.running import lines_of
 from tests.models.random_models import logits_of, random_pair_model, write_checkpoint
 
 SOURCE = "Ada founded Acme in Oslo in 1978. The company sells bicycles."

@@ -19,7 +19,8 @@ from ragguard.cli.align_items import Arriving, groups
 from ragguard.cli.align_lines import scored, strict
 from ragguard.cli.output import items_of
 from ragguard.models.pair_engine import PairEngine
-from tests.cli.align_case import lines_of, run, save_model
+from tests.cli.align_case import run, save_model
+from tests.cli.running import lines_of
 from tests.models.random_models import random_pair_model, write_checkpoint
 
 SOURCE = "Ada founded Acme in Oslo in 1978. The company sells bicycles. Rex bought Dino."

@@ -17,7 +17,8 @@ import yaml
 from ragguard.alignment.training.trainer import progressed
 from ragguard.models.pair_model import load_pair_model
 from tests.alignment.training.cases import backbone, data_of
-from tests.cli.align_case import lines_of, run, save_model
+from tests.cli.align_case import run, save_model
+from tests.cli.running import lines_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
-from ragguard.cli import main
 from ragguard.conformal.calibration import Calibration
 from ragguard.guard import Guard
 from scripts.report_schema import PATH
+from tests.cli.running import Done, command
 
 METALS = ["copper", "silver", "nickel", "cobalt", "tungsten", "titanium", "chromium", "vanadium"]
 FACTS = ["density", "colour", "hardness", "melting point", "price"]
@@ -39,45 +37,12 @@ ASKED = "What is the hardness of nickel?"
 REPORTS = jsonschema.Draft202012Validator(json.loads(PATH.read_text(encoding="utf-8")))
 
 
-@dataclass
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def body(self) -> Any:
-        """The one JSON object that stdout holds."""
-        (line,) = self.out.splitlines()
-        return json.loads(line)
-
-    @property
-    def lines(self) -> list[Any]:
-        """The JSON objects of stdout, one a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
 Run = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    def run(*args: Any, stdin: bytes = b"") -> Done:
-        out, err, code = io.StringIO(), io.StringIO(), 0
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["ragguard", *map(str, args)])
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
-            patch.setattr(sys, "stdout", out)
-            patch.setattr(sys, "stderr", err)
-            try:
-                main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-        return Done(code, out.getvalue(), err.getvalue())
-
-    return run
+    return command
 
 
 def write(path: Path, records: Sequence[Any]) -> Path:
@@ -480,11 +445,11 @@ def copy(made: tuple[Path, Done], tmp_path: Path) -> Path:
 )
 def test_a_damaged_folder_is_refused(run: Run, copy: Path, data: Path, damage: Any, code: str) -> None:
     damage(copy)
-    for command in (
+    for line in (
         ["evaluate", copy, "--questions", data / "Q.jsonl", "--json"],
         ["ask", copy, ASKED, "--json"],
     ):
-        done = run(*command)
+        done = run(*line)
         assert (done.code, done.out) == (2, "")
         assert done.err.startswith(f"{code}: ")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,35 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragguard.cli import main
 from ragguard.models.pair_model import save_pair_model
 from ragguard.preference.blend import Blend
 from ragguard.preference.card import KIND
 from ragguard.preference.records import PreferenceExample, read_examples, write_examples
 from ragguard.preference.scorers import write_blend
-from tests.cli.align_case import Done, lines_of
+from tests.cli.running import Done, command, lines_of
 from tests.models.random_models import TEXTS, random_pair_model
 from tests.preference.test_feedback import record_of
 
 
 def run(*args: Any, stdin: bytes = b"") -> Done:
     """Run `ragguard rerank ...` here, as its entry point does."""
-    return run_command("rerank", *args, stdin=stdin)
-
-
-def run_command(*args: Any, stdin: bytes = b"") -> Done:
-    """Run `ragguard ...` here, as its entry point does."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["ragguard", *map(str, args)])
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
-        patch.setattr(sys, "stdout", out)
-        patch.setattr(sys, "stderr", err)
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
+    return command("rerank", *args, stdin=stdin)
 
 
 @pytest.fixture(scope="module")
@@ -322,21 +304,21 @@ def test_a_folder_calibrated_through_a_reranker_is_refreshed_evaluated_and_serve
     )
     folder = tmp_path / "guarded"
     options = ("--corpus", corpus, "--questions", questions, "--score", "reranker", "--reranker", model)
-    made = run_command("calibrate", *options, "--reader", "reader-1", "--out", folder, "--json")
+    made = command("calibrate", *options, "--reader", "reader-1", "--out", folder, "--json")
     assert made.code == 0, made.err
     assert made.body["score"] == "reranker"
-    assert run_command("calibrate", *options, "--reader", "reader-2", "--out", tmp_path / "x").code == 2
-    refreshed = run_command("calibrate", "--refresh", folder, "--json")
+    assert command("calibrate", *options, "--reader", "reader-2", "--out", tmp_path / "x").code == 2
+    refreshed = command("calibrate", "--refresh", folder, "--json")
     assert refreshed.code == 0, refreshed.err
     assert refreshed.body["threshold"] == made.body["threshold"]
-    measured = run_command("evaluate", folder, "--questions", questions, "--json")
+    measured = command("evaluate", folder, "--questions", questions, "--json")
     assert measured.code == 0, measured.err
     assert measured.body["coverage"] >= 0.9
-    asked = run_command("ask", folder, "capital of land7", "--json")
+    asked = command("ask", folder, "capital of land7", "--json")
     assert asked.code == 0, asked.err
     (certificate,) = [c for c in asked.body["certificates"] if c["scope"] == "retrieval"]
     assert certificate["covers"] == ["rerank"]
     runs = jsonl("runs.jsonl", [{"id": "q", "relevant": ["a"], "results": [{"id": "a", "score": 1.0}]}])
-    refused = run_command("calibrate", "--runs", runs, "--score", "reranker", "--out", tmp_path / "y")
+    refused = command("calibrate", "--runs", runs, "--score", "reranker", "--out", tmp_path / "y")
     assert refused.code == 2
     assert "passages" in refused.err

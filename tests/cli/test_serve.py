@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ragguard.cli.serve import NoEvidence, Refusals, StreamMode, served_app, served_guard
-from tests.cli.trace_case import command
+from tests.cli.running import command
 from tests.server.served import FALSE, PATH, RETURNS, TRUE, response
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from ragguard.cli.trace_options import spelled_out
 from ragguard.trace.index import TraceIndex
-from tests.cli.align_case import lines_of
-from tests.cli.trace_case import HANDBOOK, SECRET, built, command, run, write_corpora
+from tests.cli.running import command, lines_of
+from tests.cli.trace_case import HANDBOOK, SECRET, built, run, write_corpora
 
 
 def test_an_index_holds_what_was_given(tmp_path: Path) -> None:

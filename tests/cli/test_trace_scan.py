@@ -12,7 +12,7 @@ import pytest
 
 from ragguard.cli.trace_lines import traced_line
 from ragguard.trace.index import TraceIndex
-from tests.cli.align_case import Done, lines_of
+from tests.cli.running import Done, lines_of
 from tests.cli.trace_case import HANDBOOK, PUBLIC, SECRET, built, run, write_corpora
 
 SHOUTED = SECRET.upper().replace(" OFFICE ", "\nOFFICE ")

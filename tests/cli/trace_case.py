@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from ragguard.cli import main
-from tests.cli.align_case import Done, lines_of
+from tests.cli.running import Done, command, lines_of
 
 SECRET = "The spare key of the harbour office lies under the third grey stone behind the well."
 HANDBOOK = f"Handbook of the harbour. {SECRET} Whoever finds it gone tells the night porter at once."
@@ -20,21 +15,6 @@ PUBLIC = "The harbour office opens at nine. Boats longer than twelve metres need
 def run(*args: Any, stdin: bytes = b"") -> Done:
     """Run `ragguard trace ...` here, as its entry point does."""
     return command("trace", *args, stdin=stdin)
-
-
-def command(*args: Any, stdin: bytes = b"") -> Done:
-    """Run `ragguard ...` here, as its entry point does."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["ragguard", *map(str, args)])
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
-        patch.setattr(sys, "stdout", out)
-        patch.setattr(sys, "stderr", err)
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
 
 
 def write_corpora(folder: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 from ragguard.config import Settings
 from ragguard.models.pair_model import save_pair_model
 from ragguard.preference.records import read_examples
-from tests.cli.test_rerank import run_command
+from tests.cli.running import command
 from tests.models.random_models import random_pair_model
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "rerank-by-what-your-reader-needs.md"
@@ -30,11 +30,11 @@ def test_every_command_and_example_of_the_page_runs(tmp_path: Path, monkeypatch:
         r"^\$ ragguard (.*)$", "".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)), re.M
     )
     assert len(commands) == 8
-    for command in commands:
+    for line in commands:
         # Training the bundled model takes minutes; how it is done does not depend on which model it is.
-        base = ("--base", str(_small(tmp_path))) if command.startswith("rerank train") else ()
-        done = run_command(*shlex.split(command), *base)
-        assert done.code == 0, (command, done.err)
+        base = ("--base", str(_small(tmp_path))) if line.startswith("rerank train") else ()
+        done = command(*shlex.split(line), *base)
+        assert done.code == 0, (line, done.err)
     (ranked,) = [json.loads(line) for line in Path("ranked.jsonl").read_text().splitlines()]
     assert ranked["order"][0] == 0
     assert {e.category for e in read_examples("preferences.jsonl")} >= {"aligned"}

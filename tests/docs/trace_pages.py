@@ -14,7 +14,7 @@ from typing import Any
 
 from ragguard.build import build_pipeline
 from ragguard.config import load_settings
-from tests.cli.trace_case import command
+from tests.cli.running import command
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -1,0 +1,54 @@
+"""Runs a command in this process, as its entry point does."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ragguard.cli import main
+
+
+@dataclass
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[Any]:
+        """The JSON objects of stdout, one a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def body(self) -> Any:
+        """The one JSON object that stdout holds."""
+        (found,) = self.lines
+        return found
+
+
+def command(*args: Any, stdin: bytes = b"") -> Done:
+    """Run `ragguard ...` and return how it ended."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ragguard", *map(str, args)])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def lines_of(records: Sequence[Any]) -> bytes:
+    """JSON Lines of the records."""
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
