@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,19 @@ def command(*args: Any, stdin: bytes = b"") -> Done:
         except SystemExit as end:
             code = int(end.code or 0)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def listening_to_ctrl_c() -> Iterator[None]:
+    """Let what is started inside hear SIGINT, though the tests themselves may have been told to ignore it.
+
+    A shell starts what runs in the background so, and it is inherited.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def lines_of(records: Sequence[Any]) -> bytes:

@@ -18,7 +18,7 @@ from ragguard.alignment.training.trainer import progressed
 from ragguard.models.pair_model import load_pair_model
 from tests.alignment.training.cases import backbone, data_of
 from tests.cli.align_case import run, save_model
-from tests.cli.running import lines_of
+from tests.cli.running import lines_of, listening_to_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,9 +92,9 @@ def test_a_recipe_that_cannot_be_used_ends_with_2(recipe: Path, tmp_path: Path) 
 def started(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", "from ragguard.cli import main; main()", "align", *map(str, args)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    with listening_to_ctrl_c():
+        return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
 
 @pytest.mark.slow
