@@ -9,6 +9,7 @@ import pytest
 
 USES = """
 import sys
+sys.modules["transformers"] = None  # older cores of LangChain load it, and torch, wherever it is installed
 import langchain_ragguard
 from langchain_ragguard import *
 from langchain_ragguard import (
