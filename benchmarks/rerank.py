@@ -67,7 +67,7 @@ def _measured(options: argparse.Namespace) -> dict[str, Any]:
     document: dict[str, Any] = {
         "benchmark": "rerank",
         "version": __version__,
-        "command": " ".join(["python", "-m", "benchmarks.rerank", *sys.argv[1:]]),
+        "command": _command(sys.argv[1:]),
         "limit": options.limit,
         "candidates_each": options.each,
         "rerankers": {name: dict(scorer.fingerprint()) for name, scorer in scorers.items()},
@@ -128,6 +128,13 @@ def _pooled(loaded: dict[str, list[Asked]]) -> dict[str, float]:
         return {}
     best: Blend = choose([judged for _, judged in tuning], groups=[name for name, _ in tuning])
     return best.weights
+
+
+def _command(given: Sequence[str]) -> str:
+    """What was asked for, without the places of one machine."""
+    places = {i for i, word in enumerate(given) if word in ("--cache", "--data", "--probe")}
+    kept = [word for i, word in enumerate(given) if i not in places and i - 1 not in places]
+    return " ".join(["python", "-m", "benchmarks.rerank", *kept])
 
 
 def _saving(what: str, total: int, engine: CachedEngine) -> Callable[[int], None]:
