@@ -143,7 +143,3 @@ def text_of(value: Any, key: str) -> str:
     if not isinstance(value, str):
         raise InvalidValueError(f"{key!r} holds a {type(value).__name__}, not text")
     return value
-
-
-def _calls_tools(message: AIMessage) -> bool:
-    return bool(message.tool_calls or message.invalid_tool_calls)

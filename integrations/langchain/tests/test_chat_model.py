@@ -25,13 +25,14 @@ from pydantic import BaseModel, Field
 
 from langchain_ragguard.chat_models import GuardedChatModel
 from langchain_ragguard.middleware import RagGuardMiddleware
-from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.tools import guarded_retriever_tool
 from ragguard import ConsistencyGuard, Passage, Stage, Turn, Verdict
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, DuplicateIdError, InvalidValueError, RefusalError
 from ragguard.testing import ScriptedGuard
 from ragguard.types import Action
+
+from .provider import ScriptedProvider
 
 PASSAGES = [
     Document(id="weight", page_content="The lamp weighs 4 kilograms."),

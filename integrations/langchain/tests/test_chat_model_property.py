@@ -11,9 +11,10 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.provider import ScriptedProvider
 from ragguard import ConsistencyGuard, Passage, Pipeline, Turn
 from ragguard.alignment.lexical import LexicalAligner
+
+from .provider import ScriptedProvider
 
 QUESTION = "What is known of the lamp?"
 TRUE = ["The lamp weighs 4 kilograms.", "The lamp is green.", "Lamps last 2.5 years, e.g. in Bergen."]

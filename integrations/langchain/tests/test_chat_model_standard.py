@@ -9,9 +9,10 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.provider import ScriptedProvider
 from ragguard import ConsistencyGuard, Passage, Turn
 from ragguard.alignment.lexical import LexicalAligner
+
+from .provider import ScriptedProvider
 
 SAYS = "The lamp weighs 4 kilograms and the result of the sum is 3."
 VALUES = {"integer": 3, "number": 3, "string": "cat", "boolean": True, "array": [], "object": {}}

@@ -14,11 +14,12 @@ from langgraph.types import Command, interrupt
 
 from langchain_ragguard import GuardedRetriever
 from langchain_ragguard.graph import FEEDBACK, Keys, human_review_node, retrieval_gate_node, verify_node
-from langchain_ragguard.testing.provider import ScriptedProvider
 from ragguard import ConsistencyGuard, Stage
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, InvalidScoreError, InvalidValueError, RefusalError
 from ragguard.testing import ScriptedGuard
+
+from .provider import ScriptedProvider
 
 QUESTION = "How heavy is the lamp?"
 WEIGHT = "The lamp weighs 4 kilograms."

@@ -16,12 +16,13 @@ from langchain_core.runnables import ConfigurableField, Runnable, RunnableParall
 from pydantic import BaseModel
 
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.testing.surfaces import Recorded, leaks
 from ragguard import ConsistencyGuard, Pipeline, Stage
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import ConfigurationError, RefusalError
 from ragguard.types import Turn, Verdict
+
+from .provider import ScriptedProvider
 
 QUESTION = "How heavy is the lamp?"
 WEIGHT = "The lamp weighs 4 kilograms."

@@ -20,12 +20,13 @@ from langgraph.types import StreamMode
 
 from langchain_ragguard.middleware import RagGuardMiddleware
 from langchain_ragguard.testing.models import StreamingChatModel
-from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.testing.surfaces import Recorded, leaks
 from ragguard import ConsistencyGuard, Pipeline, Stage
 from ragguard.alignment.lexical import LexicalAligner
 from ragguard.errors import RefusalError
 from ragguard.types import Turn, Verdict
+
+from .provider import ScriptedProvider
 
 SOURCE = "The hardness of nickel is 4 on the scale of Mohs."
 SECRET = "zyzzyva"

@@ -21,10 +21,11 @@ from langgraph.graph.message import add_messages
 
 from langchain_ragguard import chat_apart, chat_models, chat_stream
 from langchain_ragguard.chat_models import GuardedChatModel
-from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.testing.surfaces import Recorded, arecord, leaks, record, without
 from ragguard import ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
+
+from .provider import ScriptedProvider
 
 QUESTION = "How heavy is the lamp?"
 WEIGHT = "The lamp weighs 4 kilograms."

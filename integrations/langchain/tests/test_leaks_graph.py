@@ -16,10 +16,11 @@ from langgraph.types import Command
 
 from langchain_ragguard import graph_verify
 from langchain_ragguard.graph import Keys, human_review_node, muted, verify_node
-from langchain_ragguard.testing.provider import ScriptedProvider
 from langchain_ragguard.testing.surfaces import arecord, leaks, record, without
 from ragguard import ConsistencyGuard
 from ragguard.alignment.lexical import LexicalAligner
+
+from .provider import ScriptedProvider
 
 QUESTION = "How heavy is the lamp?"
 WEIGHT = "The lamp weighs 4 kilograms."

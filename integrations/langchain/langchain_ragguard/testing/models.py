@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -17,8 +17,6 @@ from pydantic import PrivateAttr
 
 _PIECE = 3
 """Characters of a chunk."""
-
-Script = Sequence[str | AIMessage] | Callable[[list[BaseMessage]], str | AIMessage]
 
 
 class ScriptedChatModel(BaseChatModel):
